@@ -1,0 +1,89 @@
+"""The journal of a spool: append-only JSON lines of facts. One format recovers, resumes and repairs.
+
+Entry n is line n, counted from 1. A torn last line (the process died in its write) is no entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Begun(Entry):
+    """A recorder process began in this spool. The first knows no zero; `t0_ms` comes with the first unit."""
+
+    type: Literal["begun"] = "begun"
+    sid: str
+    epoch: int
+    owner: str
+    resume_at_90k: int
+
+
+class Zero(Entry):
+    """The recording's zero was found: wall time, and its place on the channel's own clock."""
+
+    type: Literal["zero"] = "zero"
+    t0_ms: int
+    clock_id: str
+    zero_s: float
+
+
+class Slice(Entry):
+    """A slice was closed and renamed: from now on its name and bytes never change."""
+
+    type: Literal["slice"] = "slice"
+    track: str
+    start_90k: int
+    end_90k: int
+    key: str
+    file: str  # name inside the spool
+    bytes: int
+    md5: str  # hex
+
+
+class Stored(Entry):
+    """A store acknowledged a slice, its checksum proven."""
+
+    type: Literal["stored"] = "stored"
+    key: str
+    store: str = "primary"
+
+
+class Gap(Entry):
+    """This range of a track was never captured by this spool, and no other entry will cover it."""
+
+    type: Literal["gap"] = "gap"
+    track: str
+    start_90k: int
+    end_90k: int
+    cause: str
+
+
+class Closed(Entry):
+    """The recorder left in order: nothing unfinished lies in the spool."""
+
+    type: Literal["closed"] = "closed"
+    end_90k: int
+
+
+AnyEntry = Annotated[Begun | Zero | Slice | Stored | Gap | Closed, Field(discriminator="type")]
+_ADAPTER: TypeAdapter[Begun | Zero | Slice | Stored | Gap | Closed] = TypeAdapter(AnyEntry)
+
+
+def line(entry: Entry) -> bytes:
+    return entry.model_dump_json().encode() + b"\n"
+
+
+def parse(text: bytes) -> Iterator[tuple[int, Begun | Zero | Slice | Stored | Gap | Closed]]:
+    """(n, entry) of every whole line. Entries of a newer version that we do not know are passed over."""
+    for n, raw in enumerate(text.split(b"\n")[:-1], start=1):
+        try:
+            yield n, _ADAPTER.validate_json(raw)
+        except ValidationError:
+            continue  # a line torn by a crash and then continued, or a newer version's entry: it has no meaning here

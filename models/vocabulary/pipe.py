@@ -1,0 +1,196 @@
+"""What a worker and its recorder say to each other: versioned JSON lines over stdin (down) and stdout (up).
+
+Secrets travel here, never in argv or environment. End of stdin means: close the slice and leave. The recorder never
+blocks on the pipe: facts are in the journal, the pipe only says how far it goes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from models.vocabulary.errors import Scope
+from models.vocabulary.spec import RecordingSpec, Secrets
+from models.vocabulary.states import Role, Status
+
+PIPE_VERSION = 1
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: int = PIPE_VERSION
+
+
+class Point(BaseModel):
+    """`channel.Anchor` on the wire."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clock_id: str
+    zero_s: float
+
+
+# -- down: worker → recorder ------------------------------------------------------------------------------------
+
+
+class Begin(Message):
+    type: Literal["begin"] = "begin"
+    sid: str
+    epoch: int
+    owner: str
+    role: Role = Role.PRIMARY
+    spec: RecordingSpec
+    secrets: Secrets
+    spec_gen: int = 1
+    opened_ms: int  # when the recording was created, database time
+    wall_offset_ms: int = 0  # database clock minus this host's
+    t0_ms: int | None = None  # None: the clock has not started
+    anchor: Point | None = None
+    resume_at_90k: int = 0  # first tick not yet in the timeline
+    last_user_90k: int | None = None  # idle time survives a change of tenure
+    channel_address: str = ""  # the app's address resolved for this recording
+    credentials: dict[str, str] = Field(default_factory=dict)
+    spool: str  # directory of this (sid, owner), made by the worker, 0700
+
+
+class Spec(Message):
+    type: Literal["spec"] = "spec"
+    gen: int
+    spec: RecordingSpec
+    secrets: Secrets | None = None
+
+
+class Cut(Message):
+    """Record up to this slot's edge, not further."""
+
+    type: Literal["cut"] = "cut"
+    at_90k: int
+
+
+class Finish(Message):
+    """End capture now, put the tail in the store, leave. `cancel`: do not even upload what is left."""
+
+    type: Literal["finish"] = "finish"
+    cancel: bool = False
+
+
+class Committed(Message):
+    """Journal entries up to n are in the timeline. A slice is uploaded only after that."""
+
+    type: Literal["committed"] = "committed"
+    n: int
+    refused: tuple[str, ...] = ()  # keys whose range another tenure holds: not to be uploaded
+
+
+class LeaseOk(Message):
+    """The tenure holds and is the writer for so long from now; a document PUT must end within it."""
+
+    type: Literal["lease_ok"] = "lease_ok"
+    for_s: float
+
+
+class Document(Message):
+    """Put this text at this key: playlist or index. Only the newest rev of a key is worth sending; one PUT at a time a key."""
+
+    type: Literal["document"] = "document"
+    key: str
+    content_type: str
+    text: str
+    rev: int
+    final: bool = False
+
+
+class Sealed(Message):
+    """Every document is final and in the store: leave."""
+
+    type: Literal["sealed"] = "sealed"
+
+
+# -- up: recorder → worker --------------------------------------------------------------------------------------
+
+
+class Alive(Message):
+    """Every 0.5 s. n = number of the last journal entry."""
+
+    type: Literal["alive"] = "alive"
+    n: int
+    late_ms: float = 0.0
+    position_90k: int = 0
+    last_user_90k: int | None = None
+    users: int = 0
+    unsent_bytes: int = 0
+
+
+class State(Message):
+    type: Literal["state"] = "state"
+    status: Status
+    t0_ms: int | None = None
+    anchor: Point | None = None
+
+
+class Journal(Message):
+    """The journal has n entries."""
+
+    type: Literal["journal"] = "journal"
+    n: int
+
+
+class Documented(Message):
+    type: Literal["documented"] = "documented"
+    key: str
+    rev: int
+
+
+class Fault(Message):
+    """Something is wrong. `fatal`: the recorder leaves because of it."""
+
+    type: Literal["fault"] = "fault"
+    code: int
+    scope: Scope
+    retryable: bool
+    text: str
+    fatal: bool = False
+
+
+class Warn(Message):
+    """Something the record should say; the recording goes on."""
+
+    type: Literal["warn"] = "warn"
+    text: str
+
+
+class Drained(Message):
+    """Capture has ended (`reason` says why) and every slice is in the journal. Uploads may still go on."""
+
+    type: Literal["drained"] = "drained"
+    reason: Literal["finish", "cut", "idle", "kicked", "token", "limit", "closed", "stdin"]
+    n: int
+    head_90k: int
+
+
+class Bye(Message):
+    """All that this recorder had to do is done."""
+
+    type: Literal["bye"] = "bye"
+
+
+Down = Begin | Spec | Cut | Finish | Committed | LeaseOk | Document | Sealed
+Up = Alive | State | Journal | Documented | Fault | Warn | Drained | Bye
+
+_DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="type")])
+_UP: TypeAdapter[Up] = TypeAdapter(Annotated[Up, Field(discriminator="type")])
+
+
+def line(message: Message) -> bytes:
+    return message.model_dump_json().encode() + b"\n"
+
+
+def down(raw: bytes) -> Down:
+    """Raises pydantic's ValidationError on a line that is no message of ours."""
+    return _DOWN.validate_json(raw)
+
+
+def up(raw: bytes) -> Up:
+    return _UP.validate_json(raw)
