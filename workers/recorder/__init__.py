@@ -1,0 +1,1 @@
+"""One recording in one process: capture → mixer → segment → upload."""

@@ -1,0 +1,1 @@
+"""Where media comes from: one file a kind of channel, all behind `models.vocabulary.channel.Channel`."""
