@@ -1,0 +1,28 @@
+"""The tables. Every shape that later work stands on is here from the first migration."""
+
+from models.tables.base import Base
+from models.tables.farm import Leader, Node, RoomPlace
+from models.tables.notices import Notice, NoticeAttempt
+from models.tables.parties import App, CustomerKey, KeyScope
+from models.tables.recordings import File, Recording, Resource
+from models.tables.tenures import Tenure
+from models.tables.timeline import Hole, Segment, Track
+
+__all__ = [
+    "App",
+    "Base",
+    "CustomerKey",
+    "File",
+    "Hole",
+    "KeyScope",
+    "Leader",
+    "Node",
+    "Notice",
+    "NoticeAttempt",
+    "Recording",
+    "Resource",
+    "RoomPlace",
+    "Segment",
+    "Tenure",
+    "Track",
+]

@@ -1,0 +1,54 @@
+"""The timeline: each track is a partition of [0, head) into segments and holes. models.repositories.timeline is its only door."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, String, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.tables.base import Base, Big, enum_column
+from models.vocabulary.states import HoleState, SegmentState
+
+
+class Track(Base):
+    __tablename__ = "track"
+
+    sid: Mapped[str] = mapped_column(ForeignKey("recording.sid", ondelete="CASCADE"), primary_key=True)
+    track: Mapped[str] = mapped_column(String(128), primary_key=True)  # "mix", or "<uid>/audio" … in individual mode
+    head_90k: Mapped[int] = mapped_column(Big, default=0)
+
+
+class Segment(Base):
+    __tablename__ = "segment"
+    __table_args__ = (
+        ForeignKeyConstraint(["sid", "track"], ["track.sid", "track.track"], ondelete="CASCADE"),
+        CheckConstraint("start_90k < end_90k", name="range"),
+    )
+
+    sid: Mapped[str] = mapped_column(String(32), primary_key=True)
+    track: Mapped[str] = mapped_column(String(128), primary_key=True)
+    start_90k: Mapped[int] = mapped_column(Big, primary_key=True)
+    end_90k: Mapped[int] = mapped_column(Big)
+    epoch: Mapped[int] = mapped_column()
+    key: Mapped[str] = mapped_column(String(1200))
+    state: Mapped[SegmentState] = mapped_column(enum_column(SegmentState, "state"))
+    bytes: Mapped[int] = mapped_column(Big, default=0)
+    md5: Mapped[str] = mapped_column(String(32), default="")
+    store: Mapped[str] = mapped_column(String(16), default="")  # primary | backup
+
+
+class Hole(Base):
+    __tablename__ = "hole"
+    __table_args__ = (
+        ForeignKeyConstraint(["sid", "track"], ["track.sid", "track.track"], ondelete="CASCADE"),
+        CheckConstraint("start_90k < end_90k", name="range"),
+        Index("ix_hole_state", "state"),
+    )
+
+    sid: Mapped[str] = mapped_column(String(32), primary_key=True)
+    track: Mapped[str] = mapped_column(String(128), primary_key=True)
+    start_90k: Mapped[int] = mapped_column(Big, primary_key=True)
+    end_90k: Mapped[int] = mapped_column(Big)
+    state: Mapped[HoleState] = mapped_column(enum_column(HoleState, "state"))
+    owed_epoch: Mapped[int] = mapped_column(default=0)  # the newest tenure that could fill it; older ones could too
+    cause: Mapped[str] = mapped_column(String(200), default="")
+    since_ms: Mapped[int] = mapped_column(Big)
