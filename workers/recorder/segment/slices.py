@@ -1,0 +1,161 @@
+"""The writer of slices: one mpegts container a slot, `.part` while it grows, renamed when whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import av
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
+
+from models.vocabulary.errors import DiskFull
+from workers.recorder.segment.encoding import Coded
+from workers.recorder.segment.interleave import Interleave, Piece
+
+PART: Final = ".part"
+
+#: One file a slot: continuity counters restart, so each begins discontinuous; our PTS stand as they are; and each
+#: packet reaches the file at once, for a killed recorder's file is all that is left of its slot.
+_MPEGTS: Final = {
+    "mpegts_flags": "initial_discontinuity",
+    "mpegts_copyts": "1",
+    "avoid_negative_ts": "disabled",
+    "flush_packets": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSlice:
+    """A slice under its final name. Its bytes never change; they are not fsynced yet."""
+
+    start_90k: int
+    end_90k: int
+    path: Path
+    bytes: int
+    md5: str  # hex
+
+
+OnSlice = Callable[[ClosedSlice], None]
+
+
+@contextmanager
+def disk() -> Iterator[None]:
+    """Translates a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull from error
+        raise
+
+
+class HashedFile:
+    """What libav writes into: unbuffered, counts and hashes on the way. Not seekable, as mpegts needs no seeking."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._md5 = hashlib.md5(usedforsecurity=False)  # the stores' checksum, no secret hangs on it
+        self.bytes = 0
+
+    def write(self, block: bytes) -> int:
+        rest = memoryview(block)
+        while rest:
+            written = self._file.write(rest)
+            self._md5.update(rest[:written])
+            self.bytes += written
+            rest = rest[written:]
+        return len(block)
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def md5(self) -> str:
+        return self._md5.hexdigest()
+
+
+class Part:
+    """One mpegts file while it grows, at `path` + ".part"; templates are streams whose parameters it copies."""
+
+    def __init__(self, path: Path, video: VideoStream | None, audio: AudioStream | None) -> None:
+        self.path, self.part = path, path.with_name(path.name + PART)
+        with disk():
+            self._file = HashedFile(self.part)
+            self._container = av.open(self._file, "w", format="mpegts", options=_MPEGTS)
+            self._video = None if video is None else self._container.add_stream_from_template(video)
+            self._audio = None if audio is None else self._container.add_stream_from_template(audio)
+
+    def mux(self, coded: Coded) -> None:
+        stream = self._video if coded.video else self._audio
+        assert stream is not None
+        coded.packet.stream = stream
+        with disk():
+            self._container.mux(coded.packet)
+
+    def close(self, start_90k: int, end_90k: int) -> ClosedSlice:
+        with disk():
+            self.leave()
+            self.part.rename(self.path)
+        return ClosedSlice(start_90k, end_90k, self.path, self._file.bytes, self._file.md5)
+
+    def leave(self) -> None:
+        """Close the file as it is and keep its `.part`: `recovery` reads what it holds."""
+        try:
+            self._container.close()
+        finally:
+            self._file.close()
+
+
+class Slices:
+    """Coded frames in; closes a slice with its last frame and hands it on. Raises `DiskFull`."""
+
+    def __init__(
+        self,
+        interleave: Interleave[Coded],
+        templates: tuple[VideoStream | None, AudioStream | None],
+        folder: Path,
+        name: Callable[[int], str],
+        on_slice: OnSlice,
+    ) -> None:
+        self._interleave, self._templates = interleave, templates
+        self._folder, self._name, self._on_slice = folder, name, on_slice
+        self._part: Part | None = None
+        self.start_90k: int | None = None  # of the slice that is being written
+
+    def write(self, frames: Iterable[Coded]) -> None:
+        for frame in frames:
+            self._interleave.add(frame)
+        for piece, frame, last in self._interleave.ready():
+            self._open(piece).mux(frame)
+            if last:
+                self._close(piece)
+
+    def finish(self, end_90k: int, tail: Iterable[Coded]) -> None:
+        """`tail` is all that is still missing before `end_90k`; the last slice is closed there."""
+        self._interleave.finish(end_90k)
+        self.write(tail)
+        if self._part is not None and self._interleave.owed == 0:
+            self._close(self._interleave.piece)  # all of it had been written before the end was known
+        assert self._part is None, "the encoders owe frames of the last slice"
+
+    def abort(self) -> None:
+        if self._part is not None:
+            part, self._part = self._part, None
+            part.leave()
+
+    def _open(self, piece: Piece) -> Part:
+        if self._part is None:
+            self.start_90k = piece.start_90k
+            self._part = Part(self._folder / self._name(piece.start_90k), *self._templates)
+        return self._part
+
+    def _close(self, piece: Piece) -> None:
+        assert self._part is not None
+        part, self._part = self._part, None
+        self._on_slice(part.close(piece.start_90k, piece.end_90k))
