@@ -262,6 +262,18 @@ class AddressRefused(ReelyardError):
     code, http, scope, reason = 2, 400, Scope.CALLER, "address refused"
 
 
+class FetchFailed(ReelyardError):
+    """The address does not answer, or not in time."""
+
+    code, http, retryable, scope, reason = 9400, 502, True, Scope.CALLER, "fetch failed"
+
+
+class FetchRefused(ReelyardError):
+    """The address answered with what is not taken: too many bytes, too many redirects, another scheme or coding."""
+
+    code, http, scope, reason = 9401, 400, Scope.CALLER, "fetch refused"
+
+
 class DiskFull(ReelyardError):
     """The node's spool has no room."""
 
