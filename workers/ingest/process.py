@@ -1,0 +1,104 @@
+"""The ingest as one process: WHIP, rooms and the unit server in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from typing import Final
+
+import uvicorn
+
+from models.settings import Settings
+from models.tokens import whip_keys
+from workers.ingest import ice
+from workers.ingest.publisher import Patience
+from workers.ingest.room import Rooms
+from workers.ingest.tap import Drops
+from workers.ingest.units import UnitServer
+from workers.ingest.whip import Whip
+
+log = logging.getLogger(__name__)
+
+#: Deadlines and repeated requests of the taps; a third of the interval of NACKs.
+_TICK_S: Final = 0.02
+_SLOW_TICK_S: Final = 1.0
+
+
+class Ingest:
+    """`start`, then `serve` until told to end. Raises `Internal` when the farm has no secret, OSError when a port is taken."""
+
+    def __init__(self, settings: Settings, patience: Patience | None = None, drops: Drops | None = None) -> None:
+        ice.keep_to(settings.ice_addresses)
+        keys = whip_keys(settings.secret_keys.get_secret_value())
+        self.rooms = Rooms(time.monotonic)
+        self.whip = Whip(self.rooms, keys, time.monotonic, time.time, settings.ingest_url, patience, drops)
+        self.units = UnitServer(self.rooms, keys, time.monotonic, time.time)
+        self._bind = _host_port(settings.ingest_bind)
+        self._units_bind = _host_port(settings.ingest_units_bind)
+        self._http: uvicorn.Server | None = None
+        self._socket: socket.socket | None = None
+        self.port = 0
+        self.units_port = 0
+
+    async def start(self) -> None:
+        """Bind both ports; 0 lets the system choose."""
+        self._socket = socket.create_server(self._bind, family=_family(self._bind[0]))
+        self.port = self._socket.getsockname()[1]
+        self.units_port = await self.units.listen(*self._units_bind)
+        config = uvicorn.Config(
+            self.whip.app(),
+            lifespan="off",
+            log_config=None,
+            access_log=False,  # the query of a request is its token
+            ws="none",
+            timeout_graceful_shutdown=2,
+        )
+        self._http = uvicorn.Server(config)
+        log.info("ingest listens on port %d, units on port %d", self.port, self.units_port)
+
+    async def serve(self) -> None:
+        """Until SIGTERM, SIGINT or `stop`. Publishers and recorders are told to go."""
+        assert self._http is not None and self._socket is not None, "start() first"
+        tickers = [asyncio.create_task(self._tick()), asyncio.create_task(self._slow_tick())]
+        for ticker in tickers:
+            ticker.add_done_callback(lambda _: self.stop())  # without its ticks the ingest is no good
+        try:
+            await self._http.serve([self._socket])
+        finally:
+            for ticker in tickers:
+                ticker.cancel()
+            outcomes = await asyncio.gather(*tickers, return_exceptions=True)
+            await self.whip.close()
+            await self.units.close()
+            self._socket.close()
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    def stop(self) -> None:
+        if self._http is not None:
+            self._http.should_exit = True
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            await self.whip.tick()
+
+    async def _slow_tick(self) -> None:
+        while True:
+            await asyncio.sleep(_SLOW_TICK_S)
+            self.units.tick()
+            await self.whip.expire()
+
+
+def _host_port(bind: str) -> tuple[str, int]:
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"{bind!r} is no host:port")
+    return host.strip("[]"), int(port)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

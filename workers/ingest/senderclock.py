@@ -1,0 +1,139 @@
+"""The time of a sender's units on this host's monotonic clock. Pure.
+
+A unit's time is when it was captured, as told by when it arrived: RTP timestamp plus the least transit seen lately. A
+sender report ties an RTP timestamp to the sender's own wall clock; that clock may be 40 s wrong, so it relates only
+that sender's own tracks to each other: with reports of two tracks, both share one transit (RFC 3550 §6.4.1).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from models.vocabulary.offset import Floor, Slewed
+
+#: A target so far from what is applied is no drift: the sender paused, slept, or restarted its timestamps.
+STEP_S: Final = 0.1
+#: A young track's first packets were late with the handshake, and its first report is yet to come: until it is so old
+#: its time may step, too little to be heard, rather than be wrong for minutes.
+_SETTLING_S: Final = 3.0
+_SETTLING_STEP_S: Final = 0.003
+#: Reports of one track that disagree by more mean that the sender's wall clock was set.
+_REPORT_JUMP_S: Final = 0.1
+#: Low-pass of the reports: their wall time is when the report was made, not when the picture was taken.
+_REPORT_GAIN: Final = 0.1
+#: A packet may come so long before or after its predicted time; beyond that its timestamps have a new origin.
+_EARLY_S: Final = 1.0
+_LATE_S: Final = 10.0
+
+_NTP_UNITS: Final = 1 << 32
+
+
+class Unwrapper:
+    """32-bit RTP timestamps to a line without wraps, by the shortest way from the last one."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def see(self, timestamp: int) -> int:
+        self._last = self.at(timestamp)
+        return self._last
+
+    def at(self, timestamp: int) -> int:
+        if self._last is None:
+            return timestamp
+        return self._last + ((timestamp - self._last + (1 << 31)) % (1 << 32) - (1 << 31))
+
+
+class TrackClock:
+    """One track of a sender. Media time (RTP timestamp / rate) plus `time_of`'s offset is this host's time."""
+
+    def __init__(self, sender: SenderClock) -> None:
+        self._sender = sender
+        self._floor = Floor()
+        self._applied = Slewed()
+        self.report_s: float | None = None  # sender's wall clock minus media time
+        self._stepped = False
+        self._born: float | None = None
+
+    @property
+    def transit_s(self) -> float | None:
+        """Least (arrival - sender's wall clock) of this track; None before its first report."""
+        if self.report_s is None or self._floor.value is None:
+            return None
+        return self._floor.value - self.report_s
+
+    def arrived(self, media_s: float, now: float) -> None:
+        """A packet came. To be told of every packet, in any order."""
+        if self._applied.value is not None:
+            late_s = now - media_s - self._applied.value
+            if not -_EARLY_S <= late_s <= _LATE_S:
+                self._restart()
+        if self._born is None:
+            self._born = now
+        self._floor.see(now - media_s, now)
+
+    def reported(self, ntp: int, media_s: float) -> None:
+        """A sender report: its 64-bit NTP time and the media time it stands for."""
+        if ntp == 0:  # nothing was sent yet
+            return
+        seen = ntp / _NTP_UNITS - media_s
+        if self.report_s is None:
+            self.report_s = seen
+        elif abs(seen - self.report_s) > _REPORT_JUMP_S:
+            self._sender.forget_reports()
+            self.report_s = seen
+        else:
+            self.report_s += _REPORT_GAIN * (seen - self.report_s)
+
+    def time_of(self, media_s: float, now: float) -> float:
+        """Capture time of a unit that has arrived."""
+        target, applied = self._target(), self._applied.value
+        if applied is None:
+            return media_s + self._applied.step(target, now)
+        off_s = abs(target - applied)
+        self._stepped = self._stepped or off_s > STEP_S
+        if off_s > (_SETTLING_STEP_S if self._settling(now) else STEP_S):
+            return media_s + self._applied.step(target, now)
+        return media_s + self._applied.follow(target, now)
+
+    def take_step(self) -> bool:
+        """Whether the clock has broken since this was last asked: the next unit follows a gap."""
+        stepped, self._stepped = self._stepped, False
+        return stepped
+
+    def _settling(self, now: float) -> bool:
+        return self._born is None or now - self._born < _SETTLING_S
+
+    def _target(self) -> float:
+        assert self._floor.value is not None, "a unit has arrived before its packets"
+        transit_s = self._sender.transit_s()
+        if self.report_s is None or transit_s is None:
+            return self._floor.value
+        return self.report_s + transit_s
+
+    def _restart(self) -> None:
+        self._floor, self._applied, self.report_s, self._born = Floor(), Slewed(), None, None
+        self._stepped = True
+
+
+class SenderClock:
+    """All tracks of one sender."""
+
+    def __init__(self) -> None:
+        self._tracks: list[TrackClock] = []
+
+    def track(self) -> TrackClock:
+        clock = TrackClock(self)
+        self._tracks.append(clock)
+        return clock
+
+    def drop(self, clock: TrackClock) -> None:
+        self._tracks.remove(clock)
+
+    def transit_s(self) -> float | None:
+        """The tracks share one network: the least transit of any is nearest to the truth."""
+        return min((t.transit_s for t in self._tracks if t.transit_s is not None), default=None)
+
+    def forget_reports(self) -> None:
+        for track in self._tracks:
+            track.report_s = None
