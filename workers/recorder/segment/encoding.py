@@ -33,6 +33,7 @@ from models.vocabulary.ticks import (
     frame_at_or_after,
     frame_tick,
 )
+from workers.recorder.mixer.geometry import canvas_size
 from workers.recorder.mixer.planes import Samples, samples_of
 
 #: AAC frames heard before the first owned one: from 24 on the seam equals a continuous encoder's; 48 is sure.
@@ -113,7 +114,8 @@ class Encode:
         video, bps = spec.video, spec.video.bitrate_bps
         stream = container.add_stream("libx264", rate=video.fps)
         context = stream.codec_context
-        context.width, context.height, context.pix_fmt = video.width, video.height, "yuv420p"
+        context.width, context.height = canvas_size(video)
+        context.pix_fmt = "yuv420p"
         context.time_base, context.framerate = Fraction(1, video.fps), Fraction(video.fps)
         context.bit_rate = bps
         context.thread_count = encoder_threads(video.width, video.height, video.fps)

@@ -1,0 +1,154 @@
+"""One item of the scene as pixels: a source cropped or fitted to its cell, scaled, turned; laid on the canvas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+from models.vocabulary.scene import Fit, Item
+from workers.recorder.mixer.colour import BT709, FULL, LIMITED, yuv
+from workers.recorder.mixer.planes import Bytes, Planes, planes_of
+
+#: A difference of shapes up to this is scaled away, unseen: cropping costs a copy of the source.
+_SHAPE_TOLERANCE: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A source's newest decoded frame. `rotation` as in `Unit`."""
+
+    frame: VideoFrame
+    rotation: int = 0
+
+
+def crop_to_shape(sw: int, sh: int, w: int, h: int) -> tuple[int, int, int, int]:
+    """(x, y, width, height), even: the largest middle part of a picture that has the cell's shape."""
+    if abs(sw * h - sh * w) <= _SHAPE_TOLERANCE * sw * h:
+        return 0, 0, sw, sh
+    cw, ch = (max(2, sh * w // h & ~1), sh) if sw * h > sh * w else (sw, max(2, sw * h // w & ~1))
+    return (sw - cw) // 4 * 2, (sh - ch) // 4 * 2, cw, ch
+
+
+def fit_into(sw: int, sh: int, w: int, h: int) -> tuple[int, int, int, int]:
+    """(x, y, width, height) inside a cell, even: the whole picture, as large as it goes, in the middle."""
+    fw, fh = (w, w * sh // sw) if sw * h > sh * w else (h * sw // sh, h)
+    fw, fh = min(w, max(2, (fw + 1) & ~1)), min(h, max(2, (fh + 1) & ~1))
+    return (w - fw) // 4 * 2, (h - fh) // 4 * 2, fw, fh
+
+
+def lay(below: Planes, above: Planes | tuple[int, int, int], alpha: float) -> None:
+    """Put planes or a colour on planes of the same size."""
+    weight = round(alpha * 256)
+    if weight <= 0:
+        return
+    for dst, src in zip(below, cast(Planes, above), strict=True):  # a level broadcasts like a plane
+        if weight >= 256:
+            dst[:] = src
+        else:
+            mixed = dst.astype(np.uint16) * np.uint16(256 - weight)
+            mixed += np.multiply(src, np.uint16(weight), dtype=np.uint16) + np.uint16(128)
+            dst[:] = mixed >> 8
+
+
+def part(planes: Planes, x: int, y: int, w: int, h: int) -> Planes:
+    """The planes of a rectangle with even edges."""
+    luma, u, v = planes
+    half = (slice(y // 2, (y + h + 1) // 2), slice(x // 2, (x + w + 1) // 2))
+    return luma[y : y + h, x : x + w], u[half], v[half]
+
+
+class Tile:
+    """An item's picture at its cell's size, made anew only when its source has a new one."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self._picture: Picture | None = None
+        self._layer: Planes | None = None  # None: only the background
+        self._reformatter = VideoReformatter()
+        self._cropped: VideoFrame | None = None
+
+    def refresh(self, picture: Picture | None) -> bool:
+        """Whether it looks different from before."""
+        if picture is self._picture:
+            return False
+        self._picture = picture
+        self._layer = None if picture is None else self._made(picture)
+        return True
+
+    def paint(self, canvas: Planes) -> None:
+        item = self.item
+        below = part(canvas, item.x, item.y, item.w, item.h)
+        lay(below, self._layer if self._layer is not None else yuv(item.background), item.alpha)
+
+    def _made(self, picture: Picture) -> Planes:
+        turned = picture.rotation % 180 == 90
+        w, h = (self.item.h, self.item.w) if turned else (self.item.w, self.item.h)
+        if self.item.fit is Fit.CROP:
+            return _turned(self._scaled(self._crop(picture.frame, w, h), w, h), picture.rotation)
+        inner = fit_into(picture.frame.width, picture.frame.height, w, h)
+        layer = _blank(w, h, self.item.background)
+        lay(part(layer, *inner), self._scaled(picture.frame, inner[2], inner[3]), 1.0)
+        return _turned(layer, picture.rotation)
+
+    def _crop(self, frame: VideoFrame, w: int, h: int) -> VideoFrame:
+        box = crop_to_shape(frame.width, frame.height, w, h)
+        if box[2:] == (frame.width, frame.height):
+            return frame
+        frame = self._plain(frame)
+        if self._cropped is None or (self._cropped.width, self._cropped.height) != box[2:]:
+            self._cropped = VideoFrame(box[2], box[3], "yuv420p")
+        lay(planes_of(self._cropped), part(planes_of(frame), *box), 1.0)
+        return self._cropped
+
+    def _plain(self, frame: VideoFrame) -> VideoFrame:
+        return frame if _is_plain(frame) else self._reformatted(frame, frame.width, frame.height)
+
+    def _scaled(self, frame: VideoFrame, w: int, h: int) -> Planes:
+        if (frame.width, frame.height) != (w, h) or not _is_plain(frame):
+            frame = self._reformatted(frame, w, h)
+        return planes_of(frame)
+
+    def _reformatted(self, frame: VideoFrame, w: int, h: int) -> VideoFrame:
+        shrinks = w <= frame.width and h <= frame.height
+        return self._reformatter.reformat(
+            frame,
+            w,
+            h,
+            "yuv420p",
+            src_colorspace=Colorspace.ITU709 if frame.colorspace == BT709 else Colorspace.ITU601,
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=FULL if _is_full_range(frame) else LIMITED,
+            dst_color_range=LIMITED,
+            interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
+            threads=1,
+        )
+
+
+def _is_full_range(frame: VideoFrame) -> bool:
+    return frame.color_range == FULL or frame.format.name.startswith("yuvj")
+
+
+def _is_plain(frame: VideoFrame) -> bool:
+    """Whether its planes can be copied onto the canvas as they are."""
+    return frame.format.name == "yuv420p" and frame.colorspace != BT709 and not _is_full_range(frame)
+
+
+def _blank(w: int, h: int, background: str) -> Planes:
+    y, u, v = yuv(background)
+    return _plane(w, h, y), _plane(w // 2, h // 2, u), _plane(w // 2, h // 2, v)
+
+
+def _plane(w: int, h: int, level: int) -> Bytes:
+    return np.full((h, w), level, np.uint8)
+
+
+def _turned(planes: Planes, degrees: int) -> Planes:
+    """Clockwise. Views, no copies."""
+    if degrees % 360 == 0:
+        return planes
+    y, u, v = (np.rot90(plane, -(degrees // 90)) for plane in planes)
+    return y, u, v
