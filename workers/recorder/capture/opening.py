@@ -1,0 +1,31 @@
+"""Which channel an address means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+from models.vocabulary.channel import Channel
+from models.vocabulary.errors import ChannelAddressInvalid
+from models.vocabulary.timing import Clock
+from workers.recorder.capture.scripted import ScriptedChannel
+
+SUPPORTED = "whip: and scripted:FILE.json"
+
+
+def open_channel(address: str, clock: Clock, allow_networks: Sequence[IPv4Network | IPv6Network] = ()) -> Channel:
+    """A channel that is not joined yet: `Channel.open(room)` does that. Raises `ChannelAddressInvalid`.
+
+    `allow_networks`: private networks that an address may lie in; the channels here name no address of their own.
+    """
+    scheme, colon, rest = address.partition(":")
+    match scheme if colon else "":
+        case "scripted" if rest:
+            return ScriptedChannel(clock, Path(rest))
+        case "whip":
+            from workers.recorder.capture.whip import WhipChannel  # its libraries cost 30 MB: only where used
+
+            return WhipChannel(clock)
+        case _:
+            raise ChannelAddressInvalid(f"the channel address must be {SUPPORTED}, not {scheme or 'empty'}")
