@@ -1,0 +1,71 @@
+# Everything a newcomer types. `make` alone lists the targets.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup test demo up check fmt clean
+
+PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+unexport VIRTUAL_ENV
+
+# An interpreter is taken only after it ran: a name on PATH may be a shim with nothing behind it.
+define FIND_PYTHON
+for python in $(or $(strip $(PYTHON)),python3 python3.11 python3.12 python3.13 python3.14 /usr/bin/python3); do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && break; python=; \
+done; \
+[ -n "$$python" ] || { echo 'reelyard: Python 3.11 or newer is missing: apt install python3 python3-venv, or name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+endef
+
+# uv from PATH, else one of our own in .uv/. A folder that did not get complete is removed: the next try starts clean.
+define FIND_UV
+uv=uv; \
+uv --version >/dev/null 2>&1 || uv=.uv/bin/uv; \
+[ $$uv = uv ] || $$uv --version >/dev/null 2>&1 || { \
+	rm -rf .uv; \
+	"$$python" -m venv .uv >/dev/null 2>&1 || { rm -rf .uv; echo "reelyard: $$python has no venv module: apt install python3-venv" >&2; exit 1; }; \
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' || { rm -rf .uv; echo 'reelyard: uv could not be installed: is there a way to a Python package index?' >&2; exit 1; }; \
+}
+endef
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(STAMP) ## everything that the other targets need, into .venv/ (and .uv/); they call it themselves
+
+$(STAMP): uv.lock pyproject.toml
+	@$(FIND_PYTHON); \
+	$(FIND_UV); \
+	[ -e .venv ] && fresh= || fresh=yes; \
+	$$uv sync --quiet --frozen --all-extras --python "$$python" || { [ -z "$$fresh" ] || rm -rf .venv; echo 'reelyard: the dependencies of uv.lock could not be installed (see above)' >&2; exit 1; }
+	@touch $@
+
+test: $(STAMP) ## run the tests; they start the servers they need
+	$(BIN)/pytest
+	@if [ -d client/tests ]; then echo 'client:' && cd client && PYTHONPATH=. ../$(BIN)/pytest tests; fi
+
+demo: $(STAMP) ## record a call of three people and look at it
+	$(BIN)/reelyard demo
+
+up: $(STAMP) ## run the whole farm on this machine until Ctrl-C
+	$(BIN)/reelyard up
+
+check: $(STAMP) ## lint, format, types, import directions, migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@if [ -f alembic.ini ]; then \
+		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export REELYARD_DATABASE_URL="sqlite:///$$folder/check.db" && \
+		echo 'alembic upgrade head && alembic check' && $(BIN)/alembic upgrade head && $(BIN)/alembic check; \
+	fi
+
+fmt: $(STAMP) ## format, and fix what the linter can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove environments and caches; recordings and state stay
+	rm -rf .venv .uv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
