@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from aiortc.codecs import is_rtx
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpreceiver import RTCRtpReceiver, StreamStatistics
+from aiortc.rtcrtpsender import RTCRtpSender
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     AnyRtcpPacket,
@@ -36,6 +37,11 @@ log = logging.getLogger(__name__)
 RECEIVER_NAMES: Final = ("codecs", "rtx_ssrc", "remote_streams", "remote_bitrate_estimator", "rtcp_ssrc")
 
 Drops = Callable[[RtpPacket], bool]
+
+
+def on_key_request(sender: RTCRtpSender, asked: Callable[[], None]) -> None:
+    """Call `asked` when the receiving side wants a key unit; aiortc itself only tells its own encoder."""
+    sender._send_keyframe = asked  # type: ignore[method-assign]  # there is no hook
 
 
 class TapOwner(Protocol):
