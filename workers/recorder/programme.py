@@ -34,7 +34,7 @@ class Programme:
     Calls come in this order of time: `push` everything before a tick, then `advance` to it. `warm_frames` pictures
     before the first are drawn, encoded and dropped, for a successor's rate control; units and scenes for them, and a
     second of sound before `first_90k`, should be pushed first. `on_slice` is called with each slice as it is renamed to
-    `folder / name(start_90k)`. `advance`, `finish` and `abort` may raise `DiskFull`; then only `abort` may follow.
+    `folder / name(start_90k)`. `advance` and `finish` may raise `DiskFull`; then only `abort` may follow.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,33 +44,33 @@ class ClosedSlice:
 OnSlice = Callable[[ClosedSlice], None]
 
 
-@contextmanager
-def disk() -> Iterator[None]:
-    """Translates a full disk."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull from error
-        raise
-
-
 class HashedFile:
-    """What libav writes into: unbuffered, counts and hashes on the way. Not seekable, as mpegts needs no seeking."""
+    """What libav writes into: unbuffered, counts and hashes on the way. Not seekable, as mpegts needs no seeking.
+
+    libav does not hand every exception of a callback on, so the first is kept; what comes behind it is nobody's.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.error: OSError | None = None
         self._file = path.open("wb", buffering=0)
         self._md5 = hashlib.md5(usedforsecurity=False)  # the stores' checksum, no secret hangs on it
         self.bytes = 0
 
     def write(self, block: bytes) -> int:
-        rest = memoryview(block)
+        rest = memoryview(b"" if self.error else block)
+        try:
+            self._write(rest)
+        except OSError as error:
+            self.error = error
+            raise
+        return len(block)
+
+    def _write(self, rest: memoryview) -> None:
         while rest:
             written = self._file.write(rest)
             self._md5.update(rest[:written])
             self.bytes += written
             rest = rest[written:]
-        return len(block)
 
     def close(self) -> None:
         self._file.close()
@@ -85,8 +85,11 @@ class Part:
 
     def __init__(self, path: Path, video: VideoStream | None, audio: AudioStream | None) -> None:
         self.path, self.part = path, path.with_name(path.name + PART)
-        with disk():
+        try:
             self._file = HashedFile(self.part)
+        except OSError as error:
+            raise _translated(error) from error
+        with self._disk():
             self._container = av.open(self._file, "w", format="mpegts", options=_MPEGTS)
             self._video = None if video is None else self._container.add_stream_from_template(video)
             self._audio = None if audio is None else self._container.add_stream_from_template(audio)
@@ -95,21 +98,39 @@ class Part:
         stream = self._video if coded.video else self._audio
         assert stream is not None
         coded.packet.stream = stream
-        with disk():
+        with self._disk():
             self._container.mux(coded.packet)
 
     def close(self, start_90k: int, end_90k: int) -> ClosedSlice:
-        with disk():
-            self.leave()
-            self.part.rename(self.path)
+        with self._disk():
+            self._end()
+        self.part.rename(self.path)
         return ClosedSlice(start_90k, end_90k, self.path, self._file.bytes, self._file.md5)
 
     def leave(self) -> None:
         """Close the file as it is and keep its `.part`: `recovery` reads what it holds."""
+        with suppress(OSError, av.FFmpegError):  # the disk that is full is why we leave; what it holds, it holds
+            self._end()
+
+    def _end(self) -> None:
         try:
             self._container.close()
         finally:
             self._file.close()
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            raise _translated(self._file.error or error) from error
+        if self._file.error is not None:
+            raise _translated(self._file.error)
+
+
+def _translated(error: Exception) -> Exception:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DiskFull() if full else error
 
 
 class Slices:
