@@ -1,0 +1,112 @@
+"""What the tests of this folder stand on: a running ingest, publishers, and a recorder that keeps what it gets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from farm.publisher.publisher import SyntheticPublisher
+from models.settings import Settings
+from models.tokens import Audience, mint_whip, whip_keys
+from models.vocabulary.channel import ChannelEvent, EventKind, Room, Track, TrackKind, Unit
+from workers.ingest.process import Ingest
+from workers.ingest.publisher import Patience
+from workers.ingest.tap import Drops
+from workers.recorder.capture.whip import WhipChannel
+from workers.recorder.clock import RealClock
+from workers.synthetic.plan import MediaPlan
+
+SECRET = "a secret of the tests"
+KEY = whip_keys(SECRET)[0]
+APPID = "app"
+CNAME = "room one"
+SMALL = MediaPlan(width=160, height=90, fps=15, loop_s=2)
+
+
+def token(audience: Audience, uid: str, *, ttl_s: int = 60, cname: str = CNAME) -> str:
+    return mint_whip(KEY, APPID, cname, uid, ttl_s, time.time(), audience)
+
+
+def settings(**changes: object) -> Settings:
+    values = {
+        "secret_keys": SECRET,
+        "ingest_bind": "127.0.0.1:0",
+        "ingest_units_bind": "127.0.0.1:0",
+        "ice_addresses": ("127.0.0.1",),
+    }
+    return Settings(**(values | changes))  # type: ignore[arg-type]  # pydantic checks them
+
+
+@asynccontextmanager
+async def running_ingest(
+    patience: Patience | None = None, drops: Drops | None = None, **changes: object
+) -> AsyncIterator[Ingest]:
+    ingest = Ingest(settings(**changes), patience, drops)
+    await ingest.start()
+    serving = asyncio.create_task(ingest.serve())
+    try:
+        yield ingest
+    finally:
+        ingest.stop()
+        await serving
+
+
+def endpoint(ingest: Ingest, uid: str) -> str:
+    return f"http://127.0.0.1:{ingest.port}/whip/{APPID}/{CNAME.replace(' ', '%20')}/{uid}"
+
+
+def publisher(ingest: Ingest, uid: str, plan: MediaPlan = SMALL) -> SyntheticPublisher:
+    return SyntheticPublisher(endpoint(ingest, uid), token(Audience.WHIP_INGEST, uid), plan)
+
+
+async def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
+    """Wait for something to become true; fails the test when it does not."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110  (conditions of other parts have no event)
+            await asyncio.sleep(0.01)
+
+
+@dataclass
+class Recording:
+    """A recorder that subscribes to all tracks and keeps everything."""
+
+    channel: WhipChannel
+    events: list[ChannelEvent] = field(default_factory=list)
+    units: dict[str, list[Unit]] = field(default_factory=dict)
+    tracks: dict[str, Track] = field(default_factory=dict)
+
+    def kinds(self) -> list[EventKind]:
+        return [event.kind for event in self.events]
+
+    def saw(self, kind: EventKind, uid: str | None = None) -> bool:
+        return any(e.kind is kind and (uid is None or (e.user is not None and e.user.id == uid)) for e in self.events)
+
+    def of(self, uid: str, kind: TrackKind) -> list[Unit]:
+        return [u for t in self.tracks.values() if t.user == uid and t.kind is kind for u in self.units[t.id]]
+
+    async def follow(self) -> None:
+        async for event in self.channel.events():
+            self.events.append(event)
+            if event.kind is EventKind.TRACK_ADDED and event.track is not None:
+                self.tracks[event.track.id] = event.track
+                await self.channel.subscribe(event.track.id, self.units.setdefault(event.track.id, []).append)
+
+
+def room_at(port: int, *, ttl_s: int = 60, cname: str = CNAME) -> Room:
+    credentials = {"token": token(Audience.UNITS, "recorder", ttl_s=ttl_s, cname=cname)}
+    return Room(f"whip:127.0.0.1:{port}", APPID, cname, "recorder", 0, credentials)
+
+
+@asynccontextmanager
+async def recording(ingest: Ingest, port: int | None = None) -> AsyncIterator[Recording]:
+    kept = Recording(WhipChannel(RealClock()))
+    await kept.channel.open(room_at(port or ingest.units_port))
+    following = asyncio.create_task(kept.follow())
+    try:
+        yield kept
+    finally:
+        await kept.channel.close()
+        await following
