@@ -49,8 +49,8 @@ class AudioCounts:
 
 def limited(samples: Samples) -> Samples:
     """Into (-1, 1): unchanged up to the knee, bent smoothly above it. In place."""
-    level = np.abs(samples)
-    if level.max(initial=0.0) > _KNEE:
+    if samples.max() > _KNEE or samples.min() < -_KNEE:
+        level = np.abs(samples)
         room = np.float32(1.0) - _KNEE
         bent = np.copysign(_KNEE + room * np.tanh((level - _KNEE) / room), samples)
         np.copyto(samples, bent, where=level > _KNEE)
@@ -155,7 +155,8 @@ class AudioTrack:
         """(channels, n) floats at 48 kHz."""
         wanted = "stereo" if self._channels == 2 else "mono"
         if (frame.format.name, frame.sample_rate, frame.layout.name) == ("fltp", SAMPLE_RATE, wanted):
-            return np.stack([samples_of(plane, frame.samples) for plane in frame.planes])
+            rows = [samples_of(plane, frame.samples) for plane in frame.planes]
+            return rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
         if self._resampler is None:
             self._resampler = AudioResampler("fltp", wanted, SAMPLE_RATE)
         frame.pts, frame.time_base = None, Fraction(1, frame.sample_rate)

@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 from models.vocabulary.scene import Item, ItemKind, Scene
 from workers.recorder.mixer.colour import yuv
 from workers.recorder.mixer.planes import planes_of
-from workers.recorder.mixer.tile import Picture, Tile, lay, part
+from workers.recorder.mixer.tile import Picture, Tile, lay
 
 #: The newest picture of a track, if it has one.
 Newest = Callable[[str], Picture | None]
@@ -63,7 +63,7 @@ class Canvas:
         if odd := [item.kind.value for item in items if item.kind not in _DRAWN]:
             raise ValueError(f"cannot draw {odd[0]} items")
         kept = {tile.item: tile for tile in self._tiles}
-        self._tiles = [kept.get(item) or Tile(item) for item in items]
+        self._tiles = [kept.get(item) or Tile(item, self._planes) for item in items]
         self._with = repaint_sets(items)
         self._background = scene.background
         self._stale = True
@@ -81,11 +81,10 @@ class Canvas:
         else:
             self._clear_under(changed)
         for i in sorted(changed):
-            self._tiles[i].paint(self._planes)
+            self._tiles[i].paint()
         return self.frame
 
     def _clear_under(self, changed: set[int]) -> None:
         for i in changed:
-            item = self._tiles[i].item
-            if item.alpha < 1:
-                lay(part(self._planes, item.x, item.y, item.w, item.h), yuv(self._background), 1.0)
+            if self._tiles[i].item.alpha < 1:
+                self._tiles[i].clear(self._background)

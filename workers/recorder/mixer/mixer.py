@@ -87,6 +87,7 @@ class Mixer:
 
     def close(self) -> None:
         for track in self._tracks.values():
+            _add(self._gone, track.counts)
             track.close()
         self._tracks.clear()
 

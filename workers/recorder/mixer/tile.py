@@ -64,12 +64,14 @@ def part(planes: Planes, x: int, y: int, w: int, h: int) -> Planes:
 class Tile:
     """An item's picture at its cell's size, made anew only when its source has a new one."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, canvas: Planes) -> None:
         self.item = item
+        self._below = part(canvas, item.x, item.y, item.w, item.h)
         self._picture: Picture | None = None
         self._layer: Planes | None = None  # None: only the background
         self._reformatter = VideoReformatter()
         self._cropped: VideoFrame | None = None
+        self._cropped_planes: Planes
 
     def refresh(self, picture: Picture | None) -> bool:
         """Whether it looks different from before."""
@@ -79,10 +81,12 @@ class Tile:
         self._layer = None if picture is None else self._made(picture)
         return True
 
-    def paint(self, canvas: Planes) -> None:
-        item = self.item
-        below = part(canvas, item.x, item.y, item.w, item.h)
-        lay(below, self._layer if self._layer is not None else yuv(item.background), item.alpha)
+    def paint(self) -> None:
+        background = yuv(self.item.background)
+        lay(self._below, self._layer if self._layer is not None else background, self.item.alpha)
+
+    def clear(self, colour: str) -> None:
+        lay(self._below, yuv(colour), 1.0)
 
     def _made(self, picture: Picture) -> Planes:
         turned = picture.rotation % 180 == 90
@@ -101,7 +105,8 @@ class Tile:
         frame = self._plain(frame)
         if self._cropped is None or (self._cropped.width, self._cropped.height) != box[2:]:
             self._cropped = VideoFrame(box[2], box[3], "yuv420p")
-        lay(planes_of(self._cropped), part(planes_of(frame), *box), 1.0)
+            self._cropped_planes = planes_of(self._cropped)
+        lay(self._cropped_planes, part(planes_of(frame), *box), 1.0)
         return self._cropped
 
     def _plain(self, frame: VideoFrame) -> VideoFrame:
