@@ -30,7 +30,9 @@ class Store(Protocol):
         """Whether address and keys are usable at all, as far as can be told without writing."""
         ...
 
-    def put(self, key: str, source: Path | bytes, *, md5_hex: str, content_type: str, timeout_s: float | None = None) -> None:
+    def put(
+        self, key: str, source: Path | bytes, *, md5_hex: str, content_type: str, timeout_s: float | None = None
+    ) -> None:
         """Store the bytes; return only when the store has acknowledged these very bytes (checksum proven).
 
         Raises `StoreRefused` (keys, bucket, region wrong), `StoreTokenExpired`, `StoreUnavailable` (try again),
