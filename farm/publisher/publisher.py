@@ -25,7 +25,7 @@ _SDP_TYPE: Final = "application/sdp"
 
 
 class SyntheticPublisher:
-    """One user with a camera and a microphone of `plan`. `open`, then it sends; `close` or `die` ends it.
+    """One user with a camera and a microphone of `plan`. `open`, then it sends until `close`.
 
     `url` is the gateway's or an ingest's WHIP endpoint of this user. Picture and sound count from one instant.
     """

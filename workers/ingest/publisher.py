@@ -64,6 +64,7 @@ class Publisher:
         self._tracks = 0
         self._born = self._heard_at = now()
         self._joined = False
+        self._replaced = False
         self.etag = ""
 
     async def answer(self, offer_sdp: str) -> str:
@@ -93,6 +94,8 @@ class Publisher:
     def overdue(self) -> str:
         """Why this publisher is to be closed; empty while it is well."""
         now = self._now()
+        if self._replaced:
+            return "came again"
         if not self._joined:
             return "never connected" if now - self._born > self._patience.connect_s else ""
         return "fell silent" if now - self._heard_at > self._patience.silent_s else ""
@@ -117,7 +120,8 @@ class Publisher:
         kind = TrackKind.VIDEO if codec in VIDEO_CODECS else TrackKind.AUDIO
         self._tracks += 1
         track = Track(f"{self.id[:8]}-{self._tracks}", self.user.id, kind, self._source_of(tap, kind), codec)
-        if self._present:
+        if self._ended is not None:
+            self._join()
             self.room.add_track(track, tap.want_key)
         return track.id
 
@@ -135,14 +139,10 @@ class Publisher:
         videos = [t for t, made in zip(self._taps, transceivers, strict=True) if made.kind == "video"]
         return TrackSource.CAMERA if videos[0] is tap else TrackSource.SCREEN
 
-    @property
-    def _present(self) -> bool:
-        return self._joined and self._ended is not None
-
     async def _on_state(self) -> None:
         state = self._connection.connectionState
         log.info("publisher %s of %s is %s", self.user.id, self.room.name.cname, state)
-        if state == "connected" and self._ended is not None and not self._joined:
+        if state == "connected" and self._ended is not None:
             self._join()
         elif state in ("failed", "closed", "disconnected"):
             self.leave()
@@ -150,11 +150,16 @@ class Publisher:
                 await self._connection.close()
 
     def _join(self) -> None:
+        """Once; by the connection's word or by the first unit, whichever is first."""
+        if self._joined:
+            return
         self._joined = True
         self.heard()
         for tap in self._taps:
             tap.route_retransmissions()
-        self.room.join(self.user, self)
+        replaced = self.room.join(self.user, self)
+        if isinstance(replaced, Publisher):
+            replaced._replaced = True
 
 
 async def close_all(publishers: list[Publisher]) -> None:

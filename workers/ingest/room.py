@@ -75,12 +75,13 @@ class Room:
 
     # -- publishers
 
-    def join(self, user: User, publisher: object) -> None:
-        """Whoever was here under this id has left."""
-        if user.id in self._users:
-            self.leave(user.id, self._users[user.id].publisher)
+    def join(self, user: User, publisher: object) -> object | None:
+        """The publisher who was here under this id; he has left."""
+        replaced = self._users[user.id].publisher if user.id in self._users else None
+        self.leave(user.id, replaced)
         event = self._tell(EventKind.JOINED, user=user)
         self._users[user.id] = Presence(user, event.t, event.seq, publisher)
+        return replaced
 
     def leave(self, uid: str, publisher: object) -> None:
         """No-op when the user is somebody else's by now."""
