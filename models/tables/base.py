@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, Enum, Integer, MetaData
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import JSON
-from sqlalchemy.dialects.postgresql import JSONB
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -23,7 +23,8 @@ NAMING = {
 
 #: Ticks and milliseconds need 64 bits; SQLite's own integers have them, and only INTEGER autoincrements there.
 Big = BigInteger().with_variant(Integer, "sqlite")
-Json = JSON().with_variant(JSONB(), "postgresql")
+#: None is SQL's NULL, not JSON's.
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 class Base(DeclarativeBase):
@@ -42,7 +43,7 @@ def enum_column(cls: type[StrEnum], name: str) -> Enum:
     )
 
 
-class db_now_ms(FunctionElement[int]):  # noqa: N801 - reads like the SQL function it is
+class db_now_ms(FunctionElement[int]):
     """Unix milliseconds on the DATABASE's clock: the only clock in SQL. Tests move it with `models.database.shift_time`."""
 
     type = BigInteger()
@@ -65,4 +66,4 @@ def _sqlite(_element: db_now_ms, _compiler: SQLCompiler, **_kw: Any) -> str:
     return "reelyard_now_ms()"
 
 
-__all__ = ["Base", "Big", "IntEnum", "Json", "db_now_ms", "enum_column"]
+__all__ = ["Base", "Big", "Json", "db_now_ms", "enum_column"]

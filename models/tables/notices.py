@@ -29,9 +29,7 @@ class Notice(Base):
 
 class NoticeAttempt(Base):
     __tablename__ = "notice_attempt"
-    __table_args__ = (
-        ForeignKeyConstraint(["sid", "sequence"], ["notice.sid", "notice.sequence"], ondelete="CASCADE"),
-    )
+    __table_args__ = (ForeignKeyConstraint(["sid", "sequence"], ["notice.sid", "notice.sequence"], ondelete="CASCADE"),)
 
     sid: Mapped[str] = mapped_column(String(32), primary_key=True)
     sequence: Mapped[int] = mapped_column(primary_key=True)

@@ -42,7 +42,8 @@ class Recording(Base):
     mode: Mapped[str] = mapped_column(String(16))
     live_key: Mapped[str | None] = mapped_column(String(64))  # sha256 hex of appid, cname, uid
     spec: Mapped[dict[str, Any]] = mapped_column(Json)  # spec.RecordingSpec
-    secrets: Mapped[dict[str, Any] | None] = mapped_column(EncryptedJson)  # spec.Secrets; wiped when the last upload is proven
+    #: spec.Secrets; wiped when the last upload is proven
+    secrets: Mapped[dict[str, Any] | None] = mapped_column(EncryptedJson)
     weight: Mapped[int] = mapped_column(default=100)  # hundredths of a core
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
 
@@ -52,7 +53,8 @@ class Recording(Base):
 
     status: Mapped[int] = mapped_column(SmallInteger, default=0)  # states.Status
     reason: Mapped[str] = mapped_column(String(500), default="")  # how it ended, in words
-    fault: Mapped[dict[str, Any] | None] = mapped_column(Json)  # {code, scope, retryable, text}: of the end, or the latest
+    #: {code, scope, retryable, text}: of the end, or the latest
+    fault: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
     max_epoch: Mapped[int] = mapped_column(default=0)  # epochs are never given twice
     writer_epoch: Mapped[int] = mapped_column(default=0)  # whose state, playlist and MP4 count

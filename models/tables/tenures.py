@@ -19,7 +19,8 @@ class Tenure(Base):
 
     sid: Mapped[str] = mapped_column(ForeignKey("recording.sid", ondelete="CASCADE"), primary_key=True)
     epoch: Mapped[int] = mapped_column(primary_key=True)
-    owner: Mapped[str | None] = mapped_column(String(32))  # random nonce of the claim; fences a database that went back in time
+    #: random nonce of the claim; fences a database that went back in time
+    owner: Mapped[str | None] = mapped_column(String(32))
     node: Mapped[str] = mapped_column(String(80))
     role: Mapped[Role] = mapped_column(enum_column(Role, "role"))
     state: Mapped[TenureState] = mapped_column(enum_column(TenureState, "state"))
@@ -27,7 +28,8 @@ class Tenure(Base):
     from_90k: Mapped[int] = mapped_column(Big, default=0)  # granted range, half-open; until null: no end yet
     until_90k: Mapped[int | None] = mapped_column(Big)
     expires_ms: Mapped[int] = mapped_column(Big)  # dispatch deadline, then lease, on the database's clock
-    renewed: Mapped[int] = mapped_column(default=0)  # number of renewals: the leader watches it by its own monotonic clock
+    #: number of renewals: the leader watches it by its own monotonic clock
+    renewed: Mapped[int] = mapped_column(default=0)
     observed_gen: Mapped[int] = mapped_column(default=0)
     ready: Mapped[bool] = mapped_column(Boolean, default=False)
     cut_ack: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, String, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.base import Base, Big, enum_column
@@ -22,6 +22,8 @@ class Segment(Base):
     __table_args__ = (
         ForeignKeyConstraint(["sid", "track"], ["track.sid", "track.track"], ondelete="CASCADE"),
         CheckConstraint("start_90k < end_90k", name="range"),
+        # No object of a recording is ever two segments; and an acknowledgement finds its row by the key.
+        Index("uq_segment_key", "sid", "key", unique=True),
     )
 
     sid: Mapped[str] = mapped_column(String(32), primary_key=True)

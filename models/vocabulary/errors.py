@@ -85,6 +85,12 @@ class RateLimited(ReelyardError):
         return {"message": self.reason}
 
 
+class TooManyRecordings(ReelyardError):
+    """The app records as many channels at once as it may; stop one, or raise its limit."""
+
+    code, http, retryable, scope, reason = 406, 400, True, Scope.CALLER, "vendor_over_load"
+
+
 class ChannelNameInvalid(ReelyardError):
     """The channel name has characters or a length that the contract does not allow."""
 
@@ -188,6 +194,12 @@ class Internal(ReelyardError):
     """The farm failed; its log has the reason under the request's id."""
 
     code, http, retryable, scope, reason = 500, 500, True, Scope.NODE, "internal_error"
+
+
+class NameTaken(ReelyardError):
+    """Another running worker has this node's name; give each its own REELYARD_NODE_NAME."""
+
+    code, http, retryable, scope, reason = 9400, 409, True, Scope.NODE, "name taken"
 
 
 # -- the channel ------------------------------------------------------------------------------------------------

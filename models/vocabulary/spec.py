@@ -161,6 +161,11 @@ class StoreKeys(Frozen):
     session_token: str = ""
     session_expires_s: int = 0
 
+    def __repr__(self) -> str:
+        return "StoreKeys(…)"
+
+    __str__ = __repr__
+
 
 class Secrets(Frozen):
     """What must not be seen: encrypted in SQL, handed to the recorder through its pipe, wiped when the last upload is proven."""

@@ -1,0 +1,102 @@
+"""The notices outbox: told in the transaction of the change, delivered at least once, in order per recording."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, aliased
+
+from models.database import now_ms
+from models.repositories.statements import moved
+from models.tables import App, Notice, NoticeAttempt, Recording
+from models.tables.base import db_now_ms
+from models.vocabulary.states import NoticeState
+
+#: Answer of `tell` where the app has no receiver.
+UNTOLD: Final = -1
+
+
+def tell(session: Session, sid: str, event: int, details: Mapping[str, Any]) -> int:
+    """Returns the notice's sequence, given under the recording's row lock; `UNTOLD` (and nothing is written) when the
+    app has no notice URL, or there is no such recording.
+    """
+    receiver = select(App.appid).join(Recording, Recording.appid == App.appid)
+    appid = session.scalar(receiver.where(Recording.sid == sid, App.notice_url != ""))
+    if appid is None:
+        return UNTOLD
+    count = update(Recording).where(Recording.sid == sid).values(notice_sequence=Recording.notice_sequence + 1)
+    row = moved(session, count.returning(Recording.notice_sequence))
+    if row is None:
+        return UNTOLD
+    now, sequence = now_ms(session), int(row[0]) - 1
+    session.add(
+        Notice(
+            sid=sid,
+            sequence=sequence,
+            notice_id=str(uuid.uuid4()),
+            appid=appid,
+            event=event,
+            details=dict(details),
+            created_ms=now,
+            next_ms=now,
+        )
+    )
+    session.flush()
+    return sequence
+
+
+def due(session: Session, limit: int) -> list[Notice]:
+    """The oldest pending notice of each recording whose time has come, locked for this unit; others' are passed over."""
+    before = aliased(Notice)
+    waits = select(before.sid).where(
+        before.sid == Notice.sid, before.sequence < Notice.sequence, before.state == NoticeState.PENDING
+    )
+    ready = select(Notice).where(Notice.state == NoticeState.PENDING, Notice.next_ms <= db_now_ms(), ~waits.exists())
+    ready = ready.order_by(Notice.next_ms).limit(limit).with_for_update(skip_locked=True)
+    return list(session.scalars(ready, execution_options={"populate_existing": True}))
+
+
+def done(session: Session, sid: str, sequence: int, outcome: str) -> bool:
+    """The receiver took it. Whether it was pending."""
+    return _attempted(session, sid, sequence, outcome, {"state": NoticeState.DELIVERED})
+
+
+def failed(session: Session, sid: str, sequence: int, outcome: str, *, retry_ms: int | None) -> bool:
+    """Try again in so long; None: never. Whether it was pending."""
+    later = {"state": NoticeState.GIVEN_UP} if retry_ms is None else {"next_ms": db_now_ms() + retry_ms}
+    return _attempted(session, sid, sequence, outcome, later)
+
+
+def replay(session: Session, sid: str, sequence: int) -> bool:
+    """Deliver it once more. Whether it was over."""
+    over = update(Notice).where(Notice.sid == sid, Notice.sequence == sequence, Notice.state != NoticeState.PENDING)
+    again = over.values(state=NoticeState.PENDING, next_ms=db_now_ms())
+    return moved(session, again.returning(Notice.sequence)) is not None
+
+
+def of(session: Session, sid: str) -> list[Notice]:
+    return list(session.scalars(select(Notice).where(Notice.sid == sid).order_by(Notice.sequence)))
+
+
+def attempts(session: Session, sid: str, sequence: int) -> list[NoticeAttempt]:
+    made = select(NoticeAttempt).where(NoticeAttempt.sid == sid, NoticeAttempt.sequence == sequence)
+    return list(session.scalars(made.order_by(NoticeAttempt.attempt)))
+
+
+def pending(session: Session) -> int:
+    """How many are not delivered yet."""
+    waiting = select(func.count()).select_from(Notice).where(Notice.state == NoticeState.PENDING)
+    return session.scalar(waiting) or 0
+
+
+def _attempted(session: Session, sid: str, sequence: int, outcome: str, values: dict[str, Any]) -> bool:
+    open_ = update(Notice).where(Notice.sid == sid, Notice.sequence == sequence, Notice.state == NoticeState.PENDING)
+    row = moved(session, open_.values(attempts=Notice.attempts + 1, **values).returning(Notice.attempts))
+    if row is None:
+        return False
+    session.add(NoticeAttempt(sid=sid, sequence=sequence, attempt=row[0], at_ms=now_ms(session), outcome=outcome[:300]))
+    session.flush()
+    return True

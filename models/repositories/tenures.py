@@ -1,0 +1,389 @@
+"""Tenures: placed, claimed, renewed, ended. Each change is a compare-and-set on (sid, epoch, owner).
+
+Who may do what with media is `models.repositories.timeline`'s; whose state, playlist and MP4 count is
+`recording.writer_epoch`, which `place` moves for a primary and a finaliser.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets as chance
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, Integer, String, cast, column, func, literal, select, tuple_, update
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import FromClause
+
+from models.database import now_ms
+from models.repositories import nodes, recordings
+from models.repositories.statements import changed, moved
+from models.settings import settings
+from models.tables import Node, Recording, Tenure, Track
+from models.tables.base import db_now_ms
+from models.vocabulary import states
+from models.vocabulary.errors import InvalidOperation, WorkerNotFound
+from models.vocabulary.spec import RecordingSpec, Secrets
+from models.vocabulary.states import Role, TenureState, Wanted
+
+#: Claimed by a worker and not ended: what is renewed.
+HELD: Final = (TenureState.WARMING, TenureState.LIVE, TenureState.DRAINING)
+#: Not ended. As a list of states, so that the index on state serves.
+OPEN: Final = (TenureState.RESERVED, TenureState.DISPATCHED, *HELD)
+#: Roles whose placing makes them the writer at once; a successor or standby becomes it later.
+WRITERS: Final = (Role.PRIMARY, Role.FINALISER)
+_NAMES: Final = ("sid", "epoch", "owner", "gen")
+_KINDS: Final = (String, Integer, String, Integer)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A tenure as it was; of a reaped one, `state` is the state it was reaped in."""
+
+    sid: str
+    epoch: int
+    owner: str | None
+    node: str
+    role: Role
+    state: TenureState
+    from_90k: int
+    until_90k: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """All that a worker needs to begin."""
+
+    owner: str
+    epoch: int
+    role: Role
+    from_90k: int
+    until_90k: int | None
+    spec: RecordingSpec
+    spec_gen: int
+    secrets: Secrets
+    wanted: Wanted
+    wanted_cause: str
+    status: int
+    t0_ms: int | None
+    anchor: dict[str, Any] | None
+    opened_ms: int
+    last_user_90k: int | None
+    resume_at_90k: int  # the timeline's head
+    db_now_ms: int
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A tenure whose recorder has just proven alive, and the generation it has taken in."""
+
+    sid: str
+    epoch: int
+    owner: str
+    observed_gen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    sid: str
+    epoch: int
+    wanted: Wanted
+    wanted_gen: int
+    wanted_cause: str
+    spec: RecordingSpec | None  # None: the generation is the observed one
+    secrets: Secrets | None
+    state: TenureState
+    until_90k: int | None
+    writer: bool
+    for_ms: int
+
+
+def place(
+    session: Session,
+    sid: str,
+    *,
+    role: Role,
+    node: str,
+    weight: int,
+    from_90k: int = 0,
+    until_90k: int | None = None,
+    deadline_ms: int,
+) -> int:
+    """Grant a range to a node, to be claimed within `deadline_ms`; returns the epoch, which is never given twice.
+
+    Holds the recording's row lock from here to the end of the unit. Send the message after COMMIT.
+    Raises `WorkerNotFound` (no such recording) or `InvalidOperation` (it has ended).
+    """
+    recording = recordings.lock(session, sid)
+    if recording is None:
+        raise WorkerNotFound
+    if states.ended(recording.status):
+        raise InvalidOperation("the recording has ended")
+    recording.max_epoch += 1
+    epoch = recording.max_epoch
+    if role in WRITERS:
+        recording.writer_epoch = epoch
+    now = now_ms(session)
+    session.add(
+        Tenure(
+            sid=sid,
+            epoch=epoch,
+            node=node,
+            role=role,
+            state=TenureState.DISPATCHED,
+            weight=weight,
+            from_90k=from_90k,
+            until_90k=until_90k,
+            expires_ms=now + deadline_ms,
+            created_ms=now,
+        )
+    )
+    session.flush()
+    return epoch
+
+
+def place_first(
+    session: Session,
+    sid: str,
+    *,
+    candidates: Sequence[str],
+    role: Role,
+    weight: int,
+    from_90k: int = 0,
+    until_90k: int | None = None,
+    deadline_ms: int,
+) -> tuple[str, int] | None:
+    """(node, epoch) on the first candidate that has room; None: none has. Exact: the node's row is locked while its
+    load is added up, and no lock is kept on a node that was full.
+    """
+    recordings.lock(session, sid)
+    for name in candidates:
+        savepoint = session.begin_nested()
+        if has_room(session, name, weight):
+            savepoint.commit()
+            epoch = place(
+                session,
+                sid,
+                role=role,
+                node=name,
+                weight=weight,
+                from_90k=from_90k,
+                until_90k=until_90k,
+                deadline_ms=deadline_ms,
+            )
+            return name, epoch
+        savepoint.rollback()
+    return None
+
+
+def has_room(session: Session, node: str, weight: int) -> bool:
+    """Whether the node is up, takes new work and has room. Holds its row lock from here on."""
+    row = nodes.lock(session, node)
+    if row is None or row.draining or row.cordoned or row.expires_ms <= now_ms(session):
+        return False
+    return node_load(session, node) + weight <= row.capacity
+
+
+def node_load(session: Session, node: str) -> int:
+    """Sum of the weights of its tenures that have not ended. Exact while the caller holds the node's row lock."""
+    load = select(func.coalesce(func.sum(Tenure.weight), 0))
+    return int(session.scalar(load.where(Tenure.node == node, Tenure.state.in_(OPEN))) or 0)
+
+
+def loads(session: Session) -> dict[str, int]:
+    """Every node's load, for choosing candidates; not exact."""
+    load = select(Tenure.node, func.sum(Tenure.weight)).where(Tenure.state.in_(OPEN))
+    return {node: int(weight) for node, weight in session.execute(load.group_by(Tenure.node))}
+
+
+def claim(session: Session, sid: str, epoch: int, node: str, boot: str, *, ttl_ms: int | None = None) -> Claim | None:
+    """Take up a dispatched tenure with a new owner nonce. None: a duplicate or stale message, or too late, or this run
+    of the node does not hold the node's name. A passed deadline that nobody has reaped yet is no hindrance.
+    """
+    ttl_ms = ttl_ms or settings().tenure_ttl_ms
+    holds_name = select(Node.name).where(Node.name == node, Node.boot == boot).exists()
+    dispatched = update(Tenure).where(*_key(sid, epoch), Tenure.node == node, holds_name)
+    won = moved(
+        session,
+        dispatched.where(Tenure.state == TenureState.DISPATCHED)
+        .values(state=TenureState.WARMING, owner=chance.token_hex(16), expires_ms=db_now_ms() + ttl_ms)
+        .returning(Tenure.owner, Tenure.role, Tenure.from_90k, Tenure.until_90k),
+    )
+    if won is None:
+        return None
+    recording = recordings.get(session, sid)
+    assert recording is not None  # the tenure's foreign key
+    return Claim(
+        owner=won.owner,
+        epoch=epoch,
+        role=won.role,
+        from_90k=won.from_90k,
+        until_90k=won.until_90k,
+        spec=RecordingSpec.model_validate(recording.spec),
+        spec_gen=recording.wanted_gen,
+        secrets=_secrets(recording.secrets),
+        wanted=recording.wanted,
+        wanted_cause=recording.wanted_cause,
+        status=recording.status,
+        t0_ms=recording.t0_ms,
+        anchor=recording.anchor,
+        opened_ms=recording.created_ms,
+        last_user_90k=recording.last_user_90k,
+        resume_at_90k=session.scalar(select(func.max(Track.head_90k)).where(Track.sid == sid)) or 0,
+        db_now_ms=now_ms(session),
+        ttl_ms=ttl_ms,
+    )
+
+
+def live(session: Session, sid: str, epoch: int, owner: str) -> bool:
+    """Its recorder is ready. Also true when it was said before."""
+    warm = update(Tenure).where(*_key(sid, epoch), Tenure.owner == owner)
+    warm = warm.where(Tenure.state.in_((TenureState.WARMING, TenureState.LIVE)))
+    return moved(session, warm.values(state=TenureState.LIVE, ready=True).returning(Tenure.epoch)) is not None
+
+
+def renew(
+    session: Session, node: str, alive: Sequence[Alive | tuple[str, int, str, int]], ttl_ms: int
+) -> list[Renewed]:
+    """All of a node in one UPDATE, which brings back what is wanted. A tenure missing from the answer is fenced.
+
+    A lease that has run out but was not reaped is renewed: nobody else can have it.
+    """
+    if not alive:
+        return []
+    said = [(a.sid, a.epoch, a.owner, a.observed_gen) if isinstance(a, Alive) else a for a in alive]
+    v = _rows(session, said)
+    held = update(Tenure).where(
+        Tenure.sid == v.c.sid, Tenure.epoch == v.c.epoch, Tenure.owner == v.c.owner, Tenure.node == node
+    )
+    held = held.where(Tenure.state.in_(HELD)).values(
+        expires_ms=db_now_ms() + ttl_ms, observed_gen=v.c.gen, renewed=Tenure.renewed + 1
+    )
+    mine = (Tenure.sid, Tenure.epoch, Tenure.state, Tenure.until_90k, Tenure.observed_gen)
+    wish = (Recording.wanted, Recording.wanted_gen, Recording.wanted_cause, Recording.writer_epoch)
+    if session.get_bind().dialect.name == "postgresql":
+        rows = changed(session, held.where(Recording.sid == Tenure.sid).returning(*mine, *wish))
+    else:  # SQLite returns columns of the updated table only; the unit holds the database's lock meanwhile
+        held_keys = [(row.sid, row.epoch) for row in changed(session, held.returning(Tenure.sid, Tenure.epoch))]
+        rows = _joined(session, held_keys, (*mine, *wish))
+    stale = {row.sid for row in rows if row.wanted_gen != row.observed_gen}
+    specs = _specs(session, stale) if stale else {}
+    return [_renewed(row, specs.get(row.sid, (None, None)), ttl_ms) for row in rows]
+
+
+def end(session: Session, sid: str, epoch: int, owner: str, cause: str) -> bool:
+    """Its worker gives it up. Whether it moved."""
+    return _end(session, [(sid, epoch)], cause, Tenure.owner == owner) == 1
+
+
+def revoke(session: Session, sid: str, epoch: int, cause: str) -> bool:
+    """The scheduler takes it back, whoever holds it. Whether it moved."""
+    return _end(session, [(sid, epoch)], cause) == 1
+
+
+def reap(session: Session, *, limit: int = 500, stuck: Collection[tuple[str, int]] = ()) -> list[Grant]:
+    """End what was not claimed in time or not renewed in time, and the `stuck`: those that the caller, by its own
+    monotonic clock, saw no renewal of in three TTL (a database clock that went back makes the dead immortal).
+    Rows that another unit holds are left for the next time.
+    """
+    over = Tenure.expires_ms < db_now_ms()
+    due = over | tuple_(Tenure.sid, Tenure.epoch).in_(list(stuck)) if stuck else over
+    found = select(Tenure).where(Tenure.state.in_(OPEN), due).limit(limit)
+    found = found.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+    dead = [_grant(tenure) for tenure in session.scalars(found)]
+    unclaimed = [(g.sid, g.epoch) for g in dead if g.state not in HELD]
+    _end(session, unclaimed, "nobody claimed it in time")
+    _end(session, [(g.sid, g.epoch) for g in dead if g.state in HELD], "its lease ran out")
+    return dead
+
+
+def renewals(session: Session) -> dict[tuple[str, int], int]:
+    """How often each held tenure was renewed: what the leader watches by its own clock, to name the `stuck`."""
+    held = select(Tenure.sid, Tenure.epoch, Tenure.renewed).where(Tenure.state.in_(HELD))
+    return {(sid, epoch): renewed for sid, epoch, renewed in session.execute(held)}
+
+
+def of(session: Session, sid: str) -> list[Tenure]:
+    """All of a recording's, oldest first."""
+    mine = select(Tenure).where(Tenure.sid == sid).order_by(Tenure.epoch)
+    return list(session.scalars(mine, execution_options={"populate_existing": True}))
+
+
+def unheld(session: Session, *, limit: int = 500) -> list[str]:
+    """Recordings that have not ended and that no tenure works on: to be placed, if their back-off is over."""
+    works = select(Tenure.sid).where(Tenure.sid == Recording.sid, Tenure.state.in_(OPEN)).exists()
+    open_ = select(Recording.sid).where(Recording.live_key.is_not(None), ~works)
+    due = open_.where(Recording.next_dispatch_ms <= db_now_ms())
+    return list(session.scalars(due.order_by(Recording.next_dispatch_ms, Recording.created_ms).limit(limit)))
+
+
+def _key(sid: str, epoch: int) -> tuple[Any, Any]:
+    return Tenure.sid == sid, Tenure.epoch == epoch
+
+
+def _end(session: Session, keys: Sequence[tuple[str, int]], cause: str, *where: Any) -> int:
+    if not keys:
+        return 0
+    mine = update(Tenure).where(tuple_(Tenure.sid, Tenure.epoch).in_(keys), Tenure.state.in_(OPEN), *where)
+    ended = mine.values(state=TenureState.ENDED, ended_ms=db_now_ms(), cause=cause[:200])
+    return len(changed(session, ended.returning(Tenure.epoch)))
+
+
+def _rows(session: Session, said: Sequence[tuple[str, int, str, int]]) -> FromClause:
+    """The rows as one parameter each column, so that the statement's text does not depend on how many there are."""
+    if session.get_bind().dialect.name == "postgresql":
+        values = zip(*said, strict=True)
+        arrays: list[Any] = [cast(list(column_), ARRAY(kind)) for column_, kind in zip(values, _KINDS, strict=True)]
+        columns: list[Any] = [column(name, kind) for name, kind in zip(_NAMES, _KINDS, strict=True)]
+        return func.unnest(*arrays).table_valued(*columns, name="v").render_derived()
+    each = func.json_each(literal(json.dumps(said))).table_valued("value", name="each")
+    fields: list[Any] = [
+        cast(func.json_extract(each.c.value, f"$[{n}]"), kind).label(name)
+        for n, (name, kind) in enumerate(zip(_NAMES, _KINDS, strict=True))
+    ]
+    return select(*fields).subquery("v")
+
+
+def _joined(session: Session, keys: Sequence[tuple[str, int]], columns: tuple[Any, ...]) -> list[Any]:
+    both = select(*columns).join(Recording, Recording.sid == Tenure.sid)
+    return list(session.execute(both.where(tuple_(Tenure.sid, Tenure.epoch).in_(keys)))) if keys else []
+
+
+def _specs(session: Session, sids: Collection[str]) -> dict[str, tuple[RecordingSpec, Secrets]]:
+    rows = session.execute(select(Recording.sid, Recording.spec, Recording.secrets).where(Recording.sid.in_(sids)))
+    return {sid: (RecordingSpec.model_validate(spec), _secrets(kept)) for sid, spec, kept in rows}
+
+
+def _secrets(kept: dict[str, Any] | None) -> Secrets:
+    return Secrets.model_validate(kept or {})  # wiped: the last upload is proven, nobody needs them
+
+
+def _renewed(row: Any, news: tuple[RecordingSpec | None, Secrets | None], ttl_ms: int) -> Renewed:
+    return Renewed(
+        sid=row.sid,
+        epoch=row.epoch,
+        wanted=row.wanted,
+        wanted_gen=row.wanted_gen,
+        wanted_cause=row.wanted_cause,
+        spec=news[0] if row.wanted_gen != row.observed_gen else None,
+        secrets=news[1] if row.wanted_gen != row.observed_gen else None,
+        state=row.state,
+        until_90k=row.until_90k,
+        writer=row.writer_epoch == row.epoch,
+        for_ms=ttl_ms,
+    )
+
+
+def _grant(tenure: Tenure) -> Grant:
+    return Grant(
+        sid=tenure.sid,
+        epoch=tenure.epoch,
+        owner=tenure.owner,
+        node=tenure.node,
+        role=tenure.role,
+        state=tenure.state,
+        from_90k=tenure.from_90k,
+        until_90k=tenure.until_90k,
+    )
