@@ -1,0 +1,1 @@
+"""What does the work: a Celery worker (= node) and the recorders and the ingest beside it."""

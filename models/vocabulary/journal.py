@@ -51,6 +51,7 @@ class Stored(Entry):
     """A store acknowledged a slice, its checksum proven."""
 
     type: Literal["stored"] = "stored"
+    track: str = "mix"
     key: str
     store: str = "primary"
 

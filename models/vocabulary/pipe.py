@@ -81,7 +81,9 @@ class Committed(Message):
 
     type: Literal["committed"] = "committed"
     n: int
-    refused: tuple[str, ...] = ()  # keys whose range another tenure holds: not to be uploaded
+    refused: tuple[str, ...] = ()  # keys whose range is another's: not to be uploaded
+    later: tuple[str, ...] = ()  # keys that may get their place yet, while another tenure is at work: kept, not uploaded
+    granted: tuple[str, ...] = ()  # keys of `later` that have their place now
 
 
 class LeaseOk(Message):

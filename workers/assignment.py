@@ -1,0 +1,81 @@
+"""An assignment: one tenure as its supervision gets it. Either claimed just now, or that of a spool which was left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models.repositories import recordings, tenures, timeline
+from models.vocabulary.spec import RecordingSpec, Secrets
+from models.vocabulary.states import Role
+from workers.joining import Joining
+
+TRACK = "mix"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    sid: str
+    epoch: int
+    owner: str
+    role: Role
+    spec: RecordingSpec
+    spec_gen: int
+    secrets: Secrets = field(repr=False)
+    opened_ms: int
+    t0_ms: int | None
+    anchor: dict[str, Any] | None
+    resume_at_90k: int
+    last_user_90k: int | None
+    wall_offset_ms: int = 0  # the database's clock minus this host's
+    joining: Joining = field(default_factory=lambda: Joining(""))
+    writer: bool = True
+
+    @classmethod
+    def claimed(
+        cls, session: Session, sid: str, epoch: int, node: str, boot: str, *, ttl_ms: int
+    ) -> tuple[Assignment, int] | None:
+        """Claim a dispatched tenure; with it comes the database's time in ms. None: nothing to claim."""
+        claim = tenures.claim(session, sid, epoch, node, boot, ttl_ms=ttl_ms)
+        if claim is None:
+            return None
+        assignment = cls(
+            sid=sid,
+            epoch=epoch,
+            owner=claim.owner,
+            role=claim.role,
+            spec=claim.spec,
+            spec_gen=claim.spec_gen,
+            secrets=claim.secrets,
+            opened_ms=claim.opened_ms,
+            t0_ms=claim.t0_ms,
+            anchor=claim.anchor,
+            resume_at_90k=claim.resume_at_90k,
+            last_user_90k=claim.last_user_90k,
+        )
+        return assignment, claim.db_now_ms
+
+    @classmethod
+    def left_behind(cls, session: Session, sid: str, epoch: int, owner: str) -> Assignment | None:
+        """Of a tenure that is over but whose spool still has something. It captures nothing and writes no documents."""
+        row = recordings.get(session, sid)
+        known = any(t.epoch == epoch and t.owner == owner for t in tenures.of(session, sid))
+        if row is None or not known:
+            return None
+        return cls(
+            sid=sid,
+            epoch=epoch,
+            owner=owner,
+            role=Role.FINALISER,
+            spec=RecordingSpec.model_validate(row.spec),
+            spec_gen=row.wanted_gen,
+            secrets=Secrets.model_validate(row.secrets or {}),
+            opened_ms=row.created_ms,
+            t0_ms=row.t0_ms,
+            anchor=row.anchor,
+            resume_at_90k=timeline.head(session, sid, TRACK),
+            last_user_90k=row.last_user_90k,
+            writer=False,
+        )

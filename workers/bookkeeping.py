@@ -1,0 +1,93 @@
+"""From the journal into the state: what a recorder's facts mean for the timeline and the record. One unit of work a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from models.repositories import notices, recordings, timeline
+from models.vocabulary import journal, keys
+from models.vocabulary.states import HoleState, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Grantee:
+    """Who commits: a tenure's identity, dead or alive."""
+
+    sid: str
+    epoch: int
+    owner: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch did."""
+
+    n: int = 0
+    refused: list[str] = field(default_factory=list)
+    later: dict[str, journal.Slice] = field(default_factory=dict)  # to be asked for again
+    granted: list[str] = field(default_factory=list)
+    sliced: int = 0
+    stored: int = 0
+
+
+def commit(session: Session, who: Grantee, entries: Iterable[tuple[int, journal.AnyEntry]]) -> Outcome:
+    """Commit journal entries in order. Again the same entries: nothing changes (the timeline's door is idempotent)."""
+    outcome = Outcome()
+    for n, entry in entries:
+        outcome.n = n
+        match entry:
+            case journal.Zero():
+                anchor = {"clock_id": entry.clock_id, "zero_s": entry.zero_s}
+                recordings.zero(session, who.sid, t0_ms=entry.t0_ms, anchor=anchor)
+            case journal.Gap():
+                where = (entry.track, who.epoch, who.owner, entry.start_90k, entry.end_90k)
+                timeline.gap(session, who.sid, *where, entry.cause, HoleState.LOST)
+            case journal.Slice():
+                reserve(session, who, entry, outcome)
+            case journal.Stored():
+                if timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
+                    outcome.stored += 1
+            case _:
+                pass
+    return outcome
+
+
+def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outcome) -> None:
+    """Ask the timeline for a slice's place."""
+    answer = timeline.reserve(
+        session,
+        who.sid,
+        entry.track,
+        who.epoch,
+        who.owner,
+        entry.start_90k,
+        entry.end_90k,
+        entry.key,
+        entry.bytes,
+        entry.md5,
+        cause="the worker was lost",
+    )
+    match answer:
+        case timeline.Reserved():
+            outcome.sliced += 1
+            outcome.granted.append(entry.key)
+        case timeline.Fenced(for_good=False):
+            outcome.later[entry.key] = entry
+        case _:
+            outcome.refused.append(entry.key)
+
+
+def first_file(session: Session, who: Grantee) -> None:
+    """The store has acknowledged a first file: status 5, and the notice that goes with it."""
+    if not recordings.first_slice(session, who.sid):
+        return
+    coming_up = {Status.INITIALISED, Status.STARTING, Status.SOME_READY, Status.READY}
+    cause = "first file stored"
+    recordings.advance(session, who.sid, expect=coming_up, to=Status.IN_PROGRESS, cause=cause, epoch=who.epoch)
+    row = recordings.get(session, who.sid)
+    assert row is not None
+    playlist = keys.playlist_key(tuple(row.spec["file_prefix"]), row.sid, row.cname)
+    notices.tell(session, who.sid, 4, {"msgName": "cloud_recording_file_infos", "fileList": playlist})

@@ -1,0 +1,216 @@
+"""A node: a worker process, its row, its tenures. It renews them all in one statement and hands each what is wanted of it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import httpx
+import redis
+from sqlalchemy.orm import Session
+
+from models.database import Database
+from models.repositories import nodes, tenures
+from models.settings import Settings
+from models.vocabulary import messages
+from models.vocabulary.errors import NameTaken, ReelyardError, StateUnavailable
+from models.vocabulary.states import Role
+from workers.assignment import Assignment
+from workers.children import Nursery
+from workers.joining import Joining, join
+from workers.salvage import Salvage
+from workers.supervision import Supervision
+
+log = logging.getLogger(__name__)
+
+NODE_TTL_FACTOR: Final = 2  # a node may be late with its beat where its tenures may not
+INGEST_TIMEOUT_S: Final = 1.0
+
+
+def server_version() -> str:
+    try:
+        return version("reelyard-server")
+    except PackageNotFoundError:
+        return "0"
+
+
+class Node:
+    def __init__(self, config: Settings, database: Database) -> None:
+        self._config = config
+        self._database = database
+        self._nursery = Nursery()
+        self._boot = secrets.token_hex(8)
+        self._running: dict[tuple[str, int], Supervision] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._over = threading.Event()
+        self._draining = False
+        self._claiming = 0
+        self._threads: list[threading.Thread] = []
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._config.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._take_name()
+        for name, work in (("renewals", self._renewals), ("nudges", self._nudges)):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        Salvage(self._database, self._nursery, self._config.spool, self.supervises).start()
+
+    def _take_name(self) -> None:
+        """A run of this node that was killed holds the name until its time is out: wait for that, not for ever."""
+        until = time.monotonic() + 2 * NODE_TTL_FACTOR * self._config.tenure_ttl_ms / 1000
+        while True:
+            try:
+                return self._beat()
+            except NameTaken:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    def drain(self) -> None:
+        """This process is leaving: nothing new is placed here."""
+        self._draining = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join(timeout=2)
+        try:
+            with self._database.unit() as session:
+                nodes.leave(session, self._config.node_name, self._boot)
+        except ReelyardError as error:
+            log.warning("the node's row could not be closed: %s", error.text)
+        self._nursery.close()
+
+    # -- tenures ------------------------------------------------------------------------------------------------
+
+    def supervise(self, sid: str, epoch: int, *, on_claimed: Callable[[], None]) -> None:
+        """Claim a tenure and see it through. A duplicate, stale or late message claims nothing and returns at once."""
+        assignment = self._claim(sid, epoch)
+        if assignment is None:
+            log.info("nothing to claim", extra={"sid": sid, "epoch": epoch})
+            return
+        supervision = Supervision(self._database, self._nursery, self._config.spool, assignment)
+        with self._lock:
+            self._running[sid, epoch] = supervision
+        self._wake.set()
+        on_claimed()
+        try:
+            supervision.run()
+        finally:
+            with self._lock:
+                del self._running[sid, epoch]
+
+    def supervises(self, sid: str, owner: str) -> bool:
+        with self._lock:
+            return any(s.who.sid == sid and s.who.owner == owner for s in self._running.values())
+
+    def _claim(self, sid: str, epoch: int) -> Assignment | None:
+        config = self._config
+        before_ms = time.time() * 1000
+        with self._database.unit() as session:
+            claimed = Assignment.claimed(session, sid, epoch, config.node_name, self._boot, ttl_ms=config.tenure_ttl_ms)
+            if claimed is None:
+                return None
+            assignment, database_ms = claimed
+            after_ms = time.time() * 1000
+            joining = self._join(session, assignment)
+        offset_ms = round(database_ms - (before_ms + after_ms) / 2)
+        return replace(assignment, wall_offset_ms=offset_ms, joining=joining)
+
+    def _join(self, session: Session, assignment: Assignment) -> Joining:
+        if assignment.role is Role.FINALISER:
+            return Joining("")
+        return join(session, assignment.spec, self._config.secret_keys.get_secret_value())
+
+    # -- renewals -----------------------------------------------------------------------------------------------
+
+    def _renewals(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._beat()
+                self._renew()
+            except StateUnavailable as error:
+                log.warning("not renewed: %s", error.text)  # the recorders go on; the next round tries again
+            except ReelyardError as error:
+                log.error("not renewed: %s", error.text)
+            self._wake.wait(timeout=self._config.tenure_renew_ms / 1000)
+            self._wake.clear()
+
+    def _renew(self) -> None:
+        with self._lock:
+            running = dict(self._running)
+        alive = {key: s for key, s in running.items() if s.proves_itself}
+        if not alive:
+            return
+        asked = [(s.who.sid, s.who.epoch, s.who.owner, s.observed_gen) for s in alive.values()]
+        with self._database.unit() as session:
+            answers = tenures.renew(session, self._config.node_name, asked, self._config.tenure_ttl_ms)
+        held = {(a.sid, a.epoch): a for a in answers}
+        for key, supervision in alive.items():
+            answer = held.get(key)
+            if answer is None:
+                supervision.fenced()
+            else:
+                supervision.renewed(answer)
+
+    def _beat(self) -> None:
+        config = self._config
+        with self._database.unit() as session:
+            nodes.beat(
+                session,
+                config.node_name,
+                self._boot,
+                config.node_capacity,
+                server_version(),
+                config.ingest_url,
+                config.ingest_units,
+                self._ingest_up(),
+                config.tenure_ttl_ms * NODE_TTL_FACTOR,
+            )
+            if self._draining:
+                nodes.set_draining(session, config.node_name, True)
+
+    def _ingest_up(self) -> bool:
+        """Whether the ingest beside this node answers. Our own neighbour, so not an address that a user named."""
+        if not self._config.ingest_url:
+            return False
+        try:
+            return httpx.get(f"http://{self._config.ingest_bind}/healthz", timeout=INGEST_TIMEOUT_S).is_success
+        except httpx.HTTPError:
+            return False
+
+    # -- nudges -------------------------------------------------------------------------------------------------
+
+    def _nudges(self) -> None:
+        """A nudge brings the next renewal forward. One that is lost costs one renewal interval, nothing else."""
+        while not self._over.is_set():
+            try:
+                self._follow_nudges()
+            except redis.RedisError as error:
+                log.warning("no nudges: %s", type(error).__name__)
+                self._over.wait(timeout=2)
+
+    def _follow_nudges(self) -> None:
+        client = redis.Redis.from_url(self._config.broker_url, socket_timeout=5, socket_connect_timeout=2)
+        with client, client.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            channel.subscribe(messages.NUDGE)
+            while not self._over.is_set():
+                told = channel.get_message(timeout=1)
+                if told is not None and self._is_mine(told["data"]):
+                    self._wake.set()
+
+    def _is_mine(self, sid: bytes) -> bool:
+        with self._lock:
+            return any(key[0].encode() == sid for key in self._running)

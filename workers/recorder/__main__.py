@@ -1,0 +1,65 @@
+"""`python -m workers.recorder SID.EPOCH`: a worker's child. It takes its orders from stdin and tells its facts on stdout.
+
+The argument only names the process for people; what to record, and every secret, comes in the first line of stdin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+from models.vocabulary import pipe
+from workers.recorder.clock import RealClock
+from workers.recorder.link import StdioLink
+from workers.recorder.recorder import Recorder
+
+PR_SET_PDEATHSIG = 1
+#: The worker is dead: so long the recorder may take to close its slice before it goes.
+LAST_WORDS_S = 10.0
+
+
+def follow_parent() -> None:
+    """Learn of the worker's death by SIGTERM too, not only by the end of stdin (prctl(2))."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    expected = os.environ.get("REELYARD_PARENT_PID")
+    if expected is not None and os.getppid() != int(expected):
+        raise SystemExit("the worker that started this recorder is gone")
+
+
+async def run() -> int:
+    loop = asyncio.get_running_loop()
+    # Stray prints (a library's) must not end up in the pipe: stdout becomes stderr, the pipe keeps its own descriptor.
+    out_fd = os.dup(1)
+    os.dup2(2, 1)
+    link = await StdioLink.open(0, out_fd)
+    messages = link.messages()
+    first = await anext(messages, None)
+    if not isinstance(first, pipe.Begin):
+        return 2
+    clock = RealClock(first.wall_offset_ms)
+    recorder = Recorder(first, link, messages, clock, random.random)
+    loop.add_signal_handler(signal.SIGTERM, recorder.orphaned)
+    recorder.on_orphaned = lambda: loop.call_later(LAST_WORDS_S, os._exit, 3)
+    return await recorder.run()
+
+
+def main() -> None:
+    follow_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("libav").setLevel(logging.ERROR)
+    # The interpreter's own teardown would wait for executor threads that hang in a dead store's socket.
+    code = asyncio.run(run())
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    assert Path(__file__).name == "__main__.py"
+    main()

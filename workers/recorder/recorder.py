@@ -1,0 +1,350 @@
+"""One recording's recorder: take → spool → store, told and heard through the pipe. It never blocks on anybody.
+
+Facts go to the journal first; the pipe says how far it goes; a slice is uploaded once the worker has its place in the timeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from posixpath import basename
+from typing import Final
+
+from models.settings import settings
+from models.vocabulary import journal, keys, pipe
+from models.vocabulary.channel import Channel
+from models.vocabulary.errors import ReelyardError, Scope
+from models.vocabulary.spec import RecordingSpec, Secrets
+from models.vocabulary.states import Role, Status
+from models.vocabulary.timing import Clock
+from stores.base import Store
+from stores.opening import open_store
+from workers.recorder.capture.opening import open_channel
+from workers.recorder.link import Link
+from workers.recorder.segment.recovery import recover
+from workers.recorder.segment.slices import ClosedSlice
+from workers.recorder.take import Take, Zero
+from workers.recorder.upload.uploader import Item, Text, Uploader
+from workers.spool import Spool
+
+log = logging.getLogger(__name__)
+
+BEAT_S: Final = 0.5
+TRACK: Final = "mix"
+SEGMENT_TYPE: Final = "video/mp2t"
+
+OpenChannel = Callable[[str, Clock], Channel]
+OpenStore = Callable[[RecordingSpec, Secrets], Store]
+
+
+def join_channel(address: str, clock: Clock) -> Channel:
+    return open_channel(address, clock, settings().allow_networks)
+
+
+def reach_store(spec: RecordingSpec, secrets: Secrets) -> Store:
+    config = settings()
+    return open_store(spec.store, secrets.store, stores_root=config.stores_root, allow_networks=config.allow_networks)
+
+
+class Recorder:
+    def __init__(
+        self,
+        begin: pipe.Begin,
+        link: Link,
+        messages: AsyncIterator[pipe.Down],
+        clock: Clock,
+        chance: Callable[[], float],
+        *,
+        open_channel: OpenChannel = join_channel,
+        open_store: OpenStore = reach_store,
+    ) -> None:
+        self._begin = begin
+        self._link = link
+        self._messages = messages
+        self._clock = clock
+        self._chance = chance
+        self._open_channel = open_channel
+        self._open_store = open_store
+        self._spool = Spool(Path(begin.spool))
+        self._slices: dict[str, tuple[int, journal.Slice]] = {}  # not handed to the uploader yet: key → (n, slice)
+        self._committed = 0
+        self._refused: set[str] = set()
+        self._held: set[str] = set()  # the timeline may have room for them later
+        self._uploader: Uploader | None = None
+        self._texts: list[Text] = []  # documents that came before the store was open
+        self._writer_for_s = 0.0
+        self._take: Take | None = None
+        self._status = Status.STARTING
+        self._parts = {"channel": False, "store": False}
+        self._trouble = ""
+        self._sealed = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._fatal = False
+        self._t0_ms = begin.t0_ms
+        self._died_at_90k: int | None = None  # an earlier process of this spool got so far
+        self.on_orphaned: Callable[[], object] = lambda: None
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Exit code: 0 all done, 4 a fatal fault (told before), 5 the worker is gone."""
+        self._remember()
+        listening = asyncio.ensure_future(self._listen())
+        beating = asyncio.ensure_future(self._beat())
+        try:
+            await self._open_uploader()
+            if self._begin.role is Role.FINALISER:
+                head_90k, reason = self._died_at_90k or 0, "finish"
+            else:
+                self._state(Status.STARTING)
+                head_90k, reason = await self._record()
+            self._link.send(pipe.Drained(reason=reason, n=self._spool.n, head_90k=head_90k))
+            await self._first_of(self._sealed, self._gone)
+            if self._sealed.is_set():
+                self._link.send(pipe.Bye())
+                return 0
+            return 4 if self._fatal else 5
+        except ReelyardError as error:
+            self._tell(error, fatal=True)
+            return 4
+        finally:
+            listening.cancel()
+            beating.cancel()
+            if self._uploader is not None:
+                await self._uploader.close()
+
+    def orphaned(self) -> None:
+        """The worker is gone: close the slice and leave; the spool has everything."""
+        if not self._gone.is_set():
+            self._gone.set()
+            if self._take is not None:
+                self._take.finish("stdin")
+            self.on_orphaned()
+
+    def _remember(self) -> None:
+        """What an earlier process of this spool left: closed slices, and one that it was still writing."""
+        begin = self._begin
+        entries = self._spool.read()
+        stored = {e.key for e in entries if isinstance(e, journal.Stored)}
+        for n, entry in self._spool.entries():
+            if isinstance(entry, journal.Zero) and self._t0_ms is None:
+                self._t0_ms = entry.t0_ms
+            if isinstance(entry, journal.Slice):
+                self._died_at_90k = max(self._died_at_90k or 0, entry.end_90k)
+                if entry.key not in stored:
+                    self._slices[entry.key] = (n, entry)
+        if entries and self._died_at_90k is None:
+            self._died_at_90k = begin.resume_at_90k
+        self._spool.append(
+            journal.Begun(sid=begin.sid, epoch=begin.epoch, owner=begin.owner, resume_at_90k=begin.resume_at_90k)
+        )
+        for part in self._spool.partials():
+            self._recover(part)
+        self._link.send(pipe.Journal(n=self._spool.n))
+
+    def _recover(self, part: Path) -> None:
+        spec = self._begin.spec
+        found = recover(
+            part,
+            part.with_suffix(""),
+            fps=spec.video.fps if spec.has_video else None,
+            audio=spec.has_audio,
+            near_90k=self._begin.resume_at_90k,
+        )
+        part.unlink(missing_ok=True)
+        if found is not None:
+            self._closed(found)
+            self._died_at_90k = max(self._died_at_90k or 0, found.end_90k)
+
+    async def _record(self) -> tuple[int, str]:
+        begin = self._begin
+        address = begin.channel_address or begin.spec.channel
+        self._take = Take(
+            begin.model_copy(update={"t0_ms": self._t0_ms}),
+            self._clock,
+            self._open_channel(address, self._clock),
+            self._spool.folder,
+            resume_at_90k=max(begin.resume_at_90k, self._died_at_90k or 0),
+            on_joined=lambda: self._ready("channel"),
+            on_zero=self._zero,
+            on_first_frame=self._first_frame,
+            on_slice=self._closed,
+            on_warning=lambda text: self._link.send(pipe.Warn(text=text)),
+        )
+        if self._gone.is_set():
+            self._take.finish("stdin")
+        ending = await self._take.run()
+        self._spool.append(journal.Closed(end_90k=ending.head_90k))
+        self._link.send(pipe.Journal(n=self._spool.n))
+        return ending.head_90k, ending.reason
+
+    async def _open_uploader(self) -> None:
+        spec, secrets = self._begin.spec, self._begin.secrets
+        store = await self._clock.in_thread(lambda: self._open_store(spec, secrets))
+        await self._clock.in_thread(store.probe)
+        self._uploader = Uploader(
+            store,
+            self._clock,
+            self._chance,
+            on_stored=self._stored,
+            on_written=self._written,
+            on_trouble=self._troubled,
+        )
+        self._uploader.writer_for(self._writer_for_s)
+        for text in self._texts:
+            self._uploader.write(text)
+        self._texts.clear()
+        self._hand_over()
+
+    # -- facts --------------------------------------------------------------------------------------------------
+
+    def _zero(self, zero: Zero) -> None:
+        self._t0_ms = zero.t0_ms
+        self._fact(journal.Zero(t0_ms=zero.t0_ms, clock_id=zero.anchor.clock_id, zero_s=zero.anchor.zero_s))
+
+    def _first_frame(self, at_90k: int) -> None:
+        """What lies between an earlier process's last frame and ours is lost: nobody else has captured it."""
+        if self._died_at_90k is not None and self._died_at_90k < at_90k:
+            self._fact(journal.Gap(track=TRACK, start_90k=self._died_at_90k, end_90k=at_90k, cause="the recorder died"))
+
+    def _closed(self, slice_: ClosedSlice) -> None:
+        begin = self._begin
+        assert self._t0_ms is not None
+        key = keys.segment_key(
+            begin.spec.file_prefix, begin.sid, begin.spec.cname, self._t0_ms, slice_.start_90k, begin.epoch
+        )
+        entry = journal.Slice(
+            track=TRACK,
+            start_90k=slice_.start_90k,
+            end_90k=slice_.end_90k,
+            key=key,
+            file=slice_.path.name,
+            bytes=slice_.bytes,
+            md5=slice_.md5,
+        )
+        assert basename(key) == entry.file
+        n = self._fact(entry)
+        self._slices[key] = (n, entry)
+
+    def _stored(self, key: str) -> None:
+        self._trouble = ""
+        self._fact(journal.Stored(key=key))
+
+    def _written(self, key: str, rev: int) -> None:
+        self._trouble = ""
+        self._link.send(pipe.Documented(key=key, rev=rev))
+        self._ready("store")
+
+    def _fact(self, entry: journal.Entry) -> int:
+        n = self._spool.append(entry)
+        self._link.send(pipe.Journal(n=n))
+        return n
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def _ready(self, part: str) -> None:
+        if not self._parts[part]:
+            self._parts[part] = True
+            self._state(Status.READY if all(self._parts.values()) else Status.SOME_READY)
+
+    def _state(self, status: Status) -> None:
+        self._status = status
+        self._link.send(pipe.State(status=status))
+
+    def _troubled(self, error: ReelyardError) -> None:
+        """A put failed and will be tried again; said once for each kind, and fatal while the start still waits for it."""
+        if not self._parts["store"] and error.scope is Scope.CALLER and not error.retryable:
+            self._tell(error, fatal=True)
+            self._fatal = True
+            self._gone.set()
+            if self._take is not None:
+                self._take.finish("closed")
+            return
+        if error.text != self._trouble:
+            self._trouble = error.text
+            self._tell(error, fatal=False)
+
+    def _tell(self, error: ReelyardError, *, fatal: bool) -> None:
+        log.warning("%s: %s", type(error).__name__, error.text)
+        self._link.send(
+            pipe.Fault(code=error.code, scope=error.scope, retryable=error.retryable, text=error.text, fatal=fatal)
+        )
+
+    async def _beat(self) -> None:
+        while True:
+            take, uploader = self._take, self._uploader
+            self._link.send(
+                pipe.Alive(
+                    n=self._spool.n,
+                    late_ms=take.late_ms if take else 0.0,
+                    position_90k=take.position_90k if take else 0,
+                    last_user_90k=take.last_user_90k if take else None,
+                    users=take.users if take else 0,
+                    unsent_bytes=uploader.unsent_bytes if uploader else 0,
+                )
+            )
+            await self._clock.sleep_until(self._clock.now() + BEAT_S)
+
+    # -- hearing ------------------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        async for message in self._messages:
+            self._hear(message)
+        self.orphaned()
+
+    def _hear(self, message: pipe.Down) -> None:
+        match message:
+            case pipe.Committed():
+                self._committed = max(self._committed, message.n)
+                self._refused.update(message.refused)
+                self._held = (self._held | set(message.later)) - set(message.granted) - self._refused
+                self._hand_over()
+            case pipe.LeaseOk():
+                self._writer_for_s = message.for_s
+                if self._uploader is not None:
+                    self._uploader.writer_for(message.for_s)
+            case pipe.Document():
+                self._document(Text(message.key, message.content_type, message.text, message.rev))
+            case pipe.Finish():
+                self._finish(cancel=message.cancel)
+            case pipe.Cut() if self._take is not None:
+                self._take.cut(message.at_90k)
+            case pipe.Spec() if self._take is not None:
+                self._take.respec(message.spec)
+            case pipe.Sealed():
+                self._sealed.set()
+            case _:
+                pass
+
+    def _document(self, text: Text) -> None:
+        if self._uploader is None:
+            self._texts.append(text)
+        else:
+            self._uploader.write(text)
+
+    def _finish(self, *, cancel: bool) -> None:
+        if self._take is not None:
+            self._take.finish("finish")
+        if cancel:
+            self._slices.clear()
+            self._sealed.set()
+
+    def _hand_over(self) -> None:
+        """Slices whose place in the timeline is committed go up."""
+        if self._uploader is None:
+            return
+        for key, (n, slice_) in list(self._slices.items()):
+            if n > self._committed or key in self._held:
+                continue
+            del self._slices[key]
+            if key not in self._refused:
+                path = self._spool.folder / slice_.file
+                self._uploader.put(Item(key, path, slice_.bytes, slice_.md5, SEGMENT_TYPE))
+
+    async def _first_of(self, *events: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(e.wait()) for e in events]
+        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()

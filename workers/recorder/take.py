@@ -1,0 +1,300 @@
+"""A take: one tenure's capture of one channel, from joining it to the last closed slice.
+
+The shell round the programme: it keeps the recording clock, follows who is there, and says when it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from models.vocabulary import keys, pipe
+from models.vocabulary.channel import Anchor, Channel, ChannelEvent, EventKind, Room, Track, Unit
+from models.vocabulary.scene import Scene
+from models.vocabulary.spec import RecordingSpec
+from models.vocabulary.ticks import TICKS_PER_S, frame_at_or_after, frame_tick, seconds, ticks
+from models.vocabulary.timing import Clock
+from workers.recorder.capture.roster import Roster
+from workers.recorder.mixer.layout import next_change, scene_at
+from workers.recorder.mixer.seen import SeenUser
+from workers.recorder.programme import Programme
+from workers.recorder.segment.slices import ClosedSlice
+
+log = logging.getLogger(__name__)
+
+Reason = Literal["finish", "cut", "idle", "kicked", "token", "limit", "closed", "stdin"]
+#: Once told to finish nobody waits for the playout delay: what left its sender before the end has this long to arrive.
+LAST_UNITS_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """The recording's zero: on the recorder's clock, on the wall, and on the channel's own clock."""
+
+    at_s: float
+    t0_ms: int
+    anchor: Anchor
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    reason: Reason
+    head_90k: int
+
+
+class Take:
+    def __init__(
+        self,
+        begin: pipe.Begin,
+        clock: Clock,
+        channel: Channel,
+        folder: Path,
+        *,
+        resume_at_90k: int,
+        on_joined: Callable[[], None],
+        on_zero: Callable[[Zero], None],
+        on_first_frame: Callable[[int], None],
+        on_slice: Callable[[ClosedSlice], None],
+        on_warning: Callable[[str], None],
+    ) -> None:
+        self._begin = begin
+        self._spec = begin.spec
+        self._clock = clock
+        self._channel = channel
+        self._folder = folder
+        self._resume_at_90k = resume_at_90k
+        self._on_joined = on_joined
+        self._on_zero = on_zero
+        self._on_first_frame = on_first_frame
+        self._on_slice = on_slice
+        self._on_warning = on_warning
+
+        self._roster = Roster(begin.spec)
+        self._delay_s = begin.spec.playout_delay_ms / 1000
+        self._zero: Zero | None = None
+        self._programme: Programme | None = None
+        self._scene: Scene | None = None
+        self._scene_of: tuple[SeenUser, ...] | None = None
+        self._scene_until_90k = 0
+        self._ending: Reason | None = None
+        self._until_90k: int | None = None
+        self._changed = asyncio.Event()
+        self._subscribing: set[asyncio.Task[None]] = set()
+        self._opened_at_s = 0.0
+        self.late_ms = 0.0
+        self.last_user_90k = begin.last_user_90k
+
+    # -- orders -------------------------------------------------------------------------------------------------
+
+    def finish(self, reason: Reason = "finish") -> None:
+        """Record what has been sent until now, not further."""
+        if self._ending is None:
+            self._ending = reason
+            self._delay_s = min(self._delay_s, LAST_UNITS_S)
+            if self._zero is not None:
+                self._until_90k = self._grid(max(self.position_90k, 0))
+            self._changed.set()
+
+    def cut(self, at_90k: int) -> None:
+        """Record up to a slot's edge."""
+        self._until_90k = at_90k
+        self._changed.set()
+
+    def respec(self, spec: RecordingSpec) -> None:
+        """A new wish for subscriptions and layout; what is recorded in (canvas, fps, slots) stays as it began."""
+        self._spec = spec.model_copy(update={"video": self._spec.video, "slice_s": self._spec.slice_s})
+        self._roster.respec(self._spec)
+        for track in self._roster.tracks():
+            self._follow(track)
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    @property
+    def position_90k(self) -> int:
+        """Now, on the recording clock."""
+        return 0 if self._zero is None else ticks(self._clock.now() - self._zero.at_s)
+
+    @property
+    def users(self) -> int:
+        return self._roster.present
+
+    # -- the take -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> Ending:
+        begin = self._begin
+        room = Room(
+            address=begin.channel_address or begin.spec.channel,
+            appid=begin.spec.appid,
+            cname=begin.spec.cname,
+            uid=begin.spec.uid,
+            opened_ms=begin.opened_ms,
+            credentials=begin.credentials,
+        )
+        await self._channel.open(room)
+        self._opened_at_s = self._clock.now()
+        events = asyncio.ensure_future(self._follow_events())
+        try:
+            self._on_joined()
+            self._resume_clock()
+            while self._programme is None and not self._over():
+                await self._nap()
+            if self._programme is None:
+                return Ending(self._ending or "cut", 0)
+            return await self._produce(self._programme)
+        finally:
+            events.cancel()
+            for task in self._subscribing:
+                task.cancel()
+            await asyncio.gather(events, *self._subscribing, return_exceptions=True)
+            await self._channel.close()
+
+    def _resume_clock(self) -> None:
+        """A later tenure finds the zero that an earlier one has set."""
+        if self._begin.t0_ms is None:
+            return
+        at_s = None
+        if (point := self._begin.anchor) is not None:
+            at_s = self._channel.time_of(Anchor(point.clock_id, point.zero_s))
+        if at_s is None:
+            at_s = self._clock.now() - (self._clock.wall_ms() - self._begin.t0_ms) / 1000
+        self._zero = Zero(at_s, self._begin.t0_ms, self._channel.anchor(at_s))
+        self._start(max(self._resume_at_90k, self.position_90k))
+
+    def _start(self, from_90k: int) -> None:
+        assert self._zero is not None
+        first_90k = self._grid(from_90k)
+        begin, t0_ms = self._begin, self._zero.t0_ms
+
+        def name(start_90k: int) -> str:
+            spec = begin.spec
+            return Path(keys.segment_key((), begin.sid, spec.cname, t0_ms, start_90k, begin.epoch)).name
+
+        self._programme = Programme(
+            self._spec,
+            self._folder,
+            first_90k=first_90k,
+            name=name,
+            on_slice=self._on_slice,
+            on_warning=self._on_warning,
+            want_key=self._want_key,
+        )
+        self._on_first_frame(first_90k)
+        self._changed.set()
+
+    async def _produce(self, programme: Programme) -> Ending:
+        fps = self._spec.video.fps
+        n = frame_at_or_after(programme.position_90k, fps)
+        try:
+            while (until := self._until_90k) is None or frame_tick(n, fps) < until:
+                await self._due(frame_tick(n, fps))
+                if self._until_90k is not None and frame_tick(n, fps) >= self._until_90k:
+                    break
+                self._show(programme, frame_tick(n, fps))
+                programme.advance(frame_tick(n + 1, fps))
+                n += 1
+                self._over()
+            return Ending(self._ending or "cut", programme.finish(frame_tick(n, fps)))
+        except BaseException:
+            programme.abort()
+            raise
+
+    async def _due(self, tick_90k: int) -> None:
+        """Wait until a frame may be drawn: its time and the playout delay are over."""
+        assert self._zero is not None
+        due_s = self._zero.at_s + seconds(tick_90k) + self._delay_s
+        if self._clock.now() < due_s:
+            await self._clock.sleep_until(due_s)
+            self.late_ms = 0.0
+        else:
+            await asyncio.sleep(0)  # behind: catch up, but let units and orders in
+        self.late_ms = max(0.0, (self._clock.now() - due_s) * 1000)
+
+    def _show(self, programme: Programme, tick_90k: int) -> None:
+        if not self._spec.has_video:
+            return
+        self._roster.look(tick_90k + ticks(self._delay_s))
+        users = self._roster.seen()
+        if users is self._scene_of and tick_90k < self._scene_until_90k:
+            return
+        self._scene_of = users
+        change_90k = next_change(users, tick_90k)
+        self._scene_until_90k = tick_90k + TICKS_PER_S * 3600 if change_90k is None else change_90k
+        scene = scene_at(self._spec, users, tick_90k)
+        if scene != self._scene:
+            self._scene = scene
+            programme.show(scene)
+
+    def _over(self) -> bool:
+        """Whether the take is to end: told to, or nobody has been there for too long."""
+        now_s = self._clock.now()
+        if self._roster.present:
+            self._opened_at_s = now_s
+            if self._zero is not None:
+                self.last_user_90k = self.position_90k
+        elif self._ending is None:
+            idle_s = now_s - self._opened_at_s
+            if self._zero is not None and self.last_user_90k is not None:
+                idle_s = seconds(self.position_90k - self.last_user_90k)
+            if idle_s >= self._spec.max_idle_s:
+                self.finish("idle")
+        return self._ending is not None
+
+    async def _nap(self) -> None:
+        """Until something changes, or it is time to look whether anybody came."""
+        self._changed.clear()
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout=0.25)
+        except TimeoutError:
+            return
+
+    def _grid(self, tick_90k: int) -> int:
+        fps = self._spec.video.fps
+        return frame_tick(frame_at_or_after(tick_90k, fps), fps)
+
+    # -- the channel --------------------------------------------------------------------------------------------
+
+    async def _follow_events(self) -> None:
+        async for event in self._channel.events():
+            self._happened(event)
+
+    def _happened(self, event: ChannelEvent) -> None:
+        self._roster.happened(event, 0 if self._zero is None else max(0, ticks(event.t - self._zero.at_s)))
+        match event.kind:
+            case EventKind.TRACK_ADDED if event.track is not None:
+                self._follow(event.track)
+            case EventKind.CLOSED:
+                self.finish("closed")
+            case _:
+                pass
+        self._changed.set()
+
+    def _follow(self, track: Track) -> None:
+        wanted = self._roster.takes(track)
+        task = asyncio.ensure_future(
+            self._channel.subscribe(track.id, self._unit) if wanted else self._channel.unsubscribe(track.id)
+        )
+        self._subscribing.add(task)
+        task.add_done_callback(self._subscribing.discard)
+
+    def _unit(self, unit: Unit) -> None:
+        if self._zero is None:
+            late_ms = round((self._clock.now() - unit.t) * 1000)
+            self._zero = Zero(unit.t, self._clock.wall_ms() - late_ms, self._channel.anchor(unit.t))
+            self._on_zero(self._zero)
+            self._start(0)
+        assert self._programme is not None
+        at_90k = ticks(unit.t - self._zero.at_s)
+        self._roster.picture(unit.track, at_90k)
+        self._programme.push(unit, at_90k)
+
+    def _want_key(self, track_id: str) -> None:
+        task = asyncio.ensure_future(self._ask_key(track_id))
+        self._subscribing.add(task)
+        task.add_done_callback(self._subscribing.discard)
+
+    async def _ask_key(self, track_id: str) -> None:
+        await self._channel.request_keyframe(track_id)

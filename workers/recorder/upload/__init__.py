@@ -1,0 +1,1 @@
+"""Stage four: slices and documents go to the store, however long that takes."""

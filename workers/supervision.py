@@ -1,0 +1,420 @@
+"""Supervision of one tenure: a recorder process on one side, the state on the other, and a queue of what happened between.
+
+One thread runs `Supervision.run` from claim to end. It commits journals, answers the recorder, restarts it when it dies,
+publishes documents while its tenure is the writer, and ends the recording. Nothing in here blocks the recorder.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from models.database import Database
+from models.repositories import recordings, tenures, timeline
+from models.vocabulary import journal, pipe
+from models.vocabulary.errors import Poisoned, StateUnavailable
+from models.vocabulary.states import Role, Status, Wanted
+from workers import bookkeeping, ending
+from workers.assignment import TRACK, Assignment
+from workers.bookkeeping import Grantee, Outcome
+from workers.children import Nursery
+from workers.process import Exited, Line, RecorderProcess
+from workers.publication import Publication
+from workers.spool import Spool
+
+log = logging.getLogger(__name__)
+
+#: A recorder that has not said it is alive for so long is frozen: it is killed and started again.
+FROZEN_S: Final = 3.0
+#: … but its first words may take longer: a new interpreter imports libav on a busy machine.
+FIRST_WORDS_S: Final = 15.0
+POISON_DEATHS: Final = 5
+POISON_WITHIN_S: Final = 60.0
+#: Before the 1st, 2nd … restart in a row.
+RESTART_S: Final = (0.0, 0.2, 1.0, 2.0, 5.0)
+STEP_S: Final = 0.1
+RETRY_STATE_S: Final = 0.5
+ASK_AGAIN_S: Final = 2.0
+#: So long an ending recording waits for other tenures' segments that no store has acknowledged.
+OTHERS_S: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The tenure is another's, or over."""
+
+
+Happening = Line | Exited | Fenced | tenures.Renewed
+
+
+class Supervision:
+    def __init__(
+        self,
+        database: Database,
+        nursery: Nursery,
+        spools: Path,
+        assignment: Assignment,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._nursery = nursery
+        self._now = now
+        self.who = Grantee(assignment.sid, assignment.epoch, assignment.owner)
+        self._tag = {"sid": assignment.sid, "epoch": assignment.epoch}
+        self._assignment = assignment
+        self._role = assignment.role
+        self._writer = assignment.writer
+        self._spool = Spool.make(spools, assignment.sid, assignment.owner)
+        self._publication = Publication(assignment.sid, assignment.epoch, database, self._say)
+        self._inbox: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+
+        self._child: RecorderProcess | None = None
+        self._heard_at = 0.0
+        self._alive: pipe.Alive | None = None  # its newest sign of life
+        self._deaths: list[float] = []
+        self._restart_at: float | None = None
+
+        self._journal = 0  # entries that the recorder says there are
+        self._committed = 0
+        self._later: dict[str, journal.Slice] = {}  # slices whose place another tenure's work may leave free
+        self._ask_again_at = 0.0
+        self._settle_at = 0.0
+        self._noted_user_90k: int | None = None
+
+        self._finishing = False
+        self._drained: pipe.Drained | None = None
+        self._drained_at = 0.0
+        self._fault: pipe.Fault | None = None
+        self._sealed = False
+        self._done = False
+
+    # -- for the node -------------------------------------------------------------------------------------------
+
+    @property
+    def observed_gen(self) -> int:
+        return self._assignment.spec_gen
+
+    @property
+    def proves_itself(self) -> bool:
+        """Whether the tenure deserves to be renewed: its recorder lives, or is being started again."""
+        return not self._done and (self._child is None or self._now() - self._heard_at < self._silence_s() + 1)
+
+    def renewed(self, renewed: tenures.Renewed) -> None:
+        self._inbox.put(renewed)
+
+    def fenced(self) -> None:
+        self._inbox.put(Fenced())
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Returns when nothing is left to do for this tenure here."""
+        self._start_child()
+        try:
+            while not self._done:
+                self._step()
+        finally:
+            if self._child is not None:
+                self._child.kill()
+
+    def _step(self) -> None:
+        with suppress(queue.Empty):
+            self._happened(self._inbox.get(timeout=STEP_S))
+        now = self._now()
+        if self._restart_at is not None and now >= self._restart_at:
+            self._restart_at = None
+            self._start_child()
+        if self._child is not None and now - self._heard_at > self._silence_s():
+            log.warning("the recorder is frozen and is killed", extra=self._tag)
+            self._child.kill()
+            self._heard_at = now
+        if now >= self._settle_at:
+            try:
+                self._settle()
+            except StateUnavailable as error:
+                log.warning("the state cannot be reached: %s", error.text, extra=self._tag)
+                self._settle_at = now + RETRY_STATE_S
+
+    def _silence_s(self) -> float:
+        return FIRST_WORDS_S if self._alive is None else FROZEN_S
+
+    def _happened(self, happening: Happening) -> None:
+        match happening:
+            case Line(child, raw) if child is self._child:
+                self._heard_at = self._now()
+                try:
+                    self._heard(pipe.up(raw))
+                except ValidationError:
+                    log.warning("a line of the recorder is no message", extra=self._tag)
+            case Exited(child, code) if child is self._child:
+                self._left(code)
+            case tenures.Renewed():
+                self._wish(happening)
+            case Fenced():
+                self._fence()
+            case _:
+                pass  # the last words of a recorder that has been replaced
+
+    # -- the recorder -------------------------------------------------------------------------------------------
+
+    def _start_child(self) -> None:
+        title = f"{self.who.sid}.{self.who.epoch}"
+        self._child = RecorderProcess(self._nursery, title, self._spool.folder / "log", self._inbox.put)
+        self._heard_at, self._alive, self._drained = self._now(), None, None
+        self._say(self._begin())
+        self._say(pipe.Committed(n=self._committed, later=tuple(self._later)))
+        if self._finishing:
+            self._say(pipe.Finish())
+        self._publication.start_over()
+
+    def _begin(self) -> pipe.Begin:
+        known = self._refreshed() if self._deaths else self._assignment
+        anchor = known.anchor
+        return pipe.Begin(
+            sid=known.sid,
+            epoch=known.epoch,
+            owner=known.owner,
+            role=self._role,
+            spec=known.spec,
+            secrets=known.secrets,
+            spec_gen=known.spec_gen,
+            opened_ms=known.opened_ms,
+            wall_offset_ms=known.wall_offset_ms,
+            t0_ms=known.t0_ms,
+            anchor=None if anchor is None else pipe.Point(clock_id=anchor["clock_id"], zero_s=anchor["zero_s"]),
+            resume_at_90k=known.resume_at_90k,
+            last_user_90k=known.last_user_90k,
+            channel_address=known.joining.address,
+            credentials=dict(known.joining.credentials),
+            spool=str(self._spool.folder),
+        )
+
+    def _refreshed(self) -> Assignment:
+        """The row knows more by now than at the claim; if it cannot be read, the spool's journal does."""
+        try:
+            with self._database.unit() as session:
+                row = recordings.get(session, self.who.sid)
+                if row is not None:
+                    return replace(
+                        self._assignment,
+                        t0_ms=row.t0_ms,
+                        anchor=row.anchor,
+                        last_user_90k=row.last_user_90k,
+                        resume_at_90k=timeline.head(session, self.who.sid, TRACK),
+                    )
+        except StateUnavailable:
+            log.warning("restarting from the journal alone", extra=self._tag)
+        return self._assignment
+
+    def _say(self, message: pipe.Message) -> None:
+        if self._child is not None:
+            self._child.say(message)
+
+    def _left(self, code: int) -> None:
+        """The recorder process is gone: as it should, for good, or to be started again."""
+        self._child = None
+        if self._sealed:
+            self._over()
+        elif self._fault is not None and self._fault.fatal and self._gives_up(self._fault):
+            self._fail(self._fault)
+        else:
+            self._restart(code)
+
+    def _restart(self, code: int) -> None:
+        now = self._now()
+        self._deaths = [*(t for t in self._deaths if now - t < POISON_WITHIN_S), now]
+        log.warning("the recorder left with code %s", code, extra=self._tag)
+        if len(self._deaths) >= POISON_DEATHS and self._role is not Role.FINALISER:
+            error = Poisoned()
+            self._fault = pipe.Fault(code=error.code, scope=error.scope, retryable=False, text=error.text, fatal=True)
+            self._role = Role.FINALISER  # what it has is brought to its end; it records no further
+        self._restart_at = now + RESTART_S[min(len(self._deaths), len(RESTART_S)) - 1]
+
+    def _gives_up(self, fault: pipe.Fault) -> bool:
+        """Nothing was recorded, and no restart can mend it."""
+        return not fault.retryable and self._committed_head() == 0
+
+    def _committed_head(self) -> int:
+        with self._database.unit() as session:
+            return timeline.head(session, self.who.sid, TRACK)
+
+    # -- hearing ------------------------------------------------------------------------------------------------
+
+    def _heard(self, message: pipe.Up) -> None:
+        match message:
+            case pipe.Alive():
+                self._alive = message
+                self._journal = max(self._journal, message.n)
+            case pipe.Journal():
+                self._journal = max(self._journal, message.n)
+            case pipe.State():
+                self._parts_come_up(message.status)
+            case pipe.Documented():
+                self._publication.written(message.key, message.rev)
+            case pipe.Fault():
+                self._faulted(message)
+            case pipe.Warn():
+                self._write_down(lambda session: recordings.warn(session, self.who.sid, message.text))
+            case pipe.Drained():
+                self._journal = max(self._journal, message.n)
+                self._drained, self._drained_at = message, self._now()
+            case _:
+                pass
+
+    def _faulted(self, fault: pipe.Fault) -> None:
+        if fault.fatal or self._fault is None or not self._fault.fatal:
+            self._fault = fault
+        told = {"code": fault.code, "scope": str(fault.scope), "retryable": fault.retryable, "text": fault.text}
+        self._write_down(lambda session: recordings.set_fault(session, self.who.sid, told))
+
+    def _parts_come_up(self, status: Status) -> None:
+        def step(session: Session) -> None:
+            before = {s for s in Status if s < status}
+            cause = "its parts come up"
+            recordings.advance(session, self.who.sid, expect=before, to=status, cause=cause, epoch=self.who.epoch)
+            if status is Status.READY:
+                tenures.live(session, self.who.sid, self.who.epoch, self.who.owner)
+
+        if self._role is not Role.FINALISER:
+            self._write_down(step)
+
+    def _write_down(self, work: Callable[[Session], object]) -> None:
+        """For what is good to know; what must not be lost is in the journal."""
+        try:
+            with self._database.unit() as session:
+                work(session)
+        except StateUnavailable as error:
+            log.warning("not written down: %s", error.text, extra=self._tag)
+
+    # -- wishes -------------------------------------------------------------------------------------------------
+
+    def _wish(self, renewed: tenures.Renewed) -> None:
+        self._writer = renewed.writer and self._assignment.writer
+        self._say(pipe.LeaseOk(for_s=renewed.for_ms / 1000 if self._writer else 0.0))
+        if renewed.spec is not None and renewed.wanted_gen > self._assignment.spec_gen:
+            secrets = renewed.secrets or self._assignment.secrets
+            self._assignment = replace(
+                self._assignment, spec=renewed.spec, spec_gen=renewed.wanted_gen, secrets=secrets
+            )
+            self._say(pipe.Spec(gen=renewed.wanted_gen, spec=renewed.spec, secrets=renewed.secrets))
+        if renewed.wanted in (Wanted.STOP, Wanted.CANCEL):
+            self._finish(cancel=renewed.wanted is Wanted.CANCEL)
+
+    def _fence(self) -> None:
+        """Another tenure goes on. What was captured may still fill holes; state and documents are no longer ours."""
+        log.warning("the tenure is lost", extra=self._tag)
+        self._writer = False
+        self._say(pipe.LeaseOk(for_s=0.0))
+        self._finish()
+
+    def _finish(self, *, cancel: bool = False) -> None:
+        if not self._finishing:
+            self._finishing = True
+            self._say(pipe.Finish(cancel=cancel))
+
+    # -- settling -----------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Bring the state up to the journal, the documents up to the state, and the recording to its end."""
+        if self._journal > self._committed:
+            self._commit()
+        if self._later and self._now() >= self._ask_again_at:
+            self._ask_again_at = self._now() + ASK_AGAIN_S
+            self._ask_again()
+        if self._publication.due and self._writer and self._drained is None:
+            self._publication.publish(self._assignment.spec, final=False)
+        if self._drained is not None and self._committed >= self._drained.n and not self._sealed:
+            self._conclude(self._drained)
+
+    def _commit(self) -> None:
+        entries = list(self._spool.entries(after=self._committed))
+        with self._database.unit() as session:
+            outcome = bookkeeping.commit(session, self.who, entries)
+            if outcome.stored and self._writer:
+                bookkeeping.first_file(session, self.who)
+            self._note_user(session)
+        self._committed = max(self._journal, outcome.n)
+        self._later |= outcome.later
+        self._publication.due |= outcome.stored > 0
+        if outcome.sliced:
+            self._deaths.clear()
+        refused, later = tuple(outcome.refused), tuple(outcome.later)
+        self._say(pipe.Committed(n=self._committed, refused=refused, later=later))
+
+    def _ask_again(self) -> None:
+        """Slices that came before the tenure which took over had passed them: now they may fill its holes."""
+        outcome = Outcome()
+        with self._database.unit() as session:
+            for slice_ in self._later.values():
+                bookkeeping.reserve(session, self.who, slice_, outcome)
+        self._later = outcome.later
+        if outcome.granted or outcome.refused:
+            refused, granted = tuple(outcome.refused), tuple(outcome.granted)
+            self._say(pipe.Committed(n=self._committed, refused=refused, granted=granted))
+
+    def _note_user(self, session: Session) -> None:
+        last_90k = self._alive.last_user_90k if self._alive is not None else None
+        if last_90k is not None and last_90k != self._noted_user_90k:
+            self._noted_user_90k = last_90k
+            recordings.seen_user(session, self.who.sid, last_90k)
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def _conclude(self, drained: pipe.Drained) -> None:
+        """Capture is over and all of it is committed: when all is stored and published, nothing is left to do here."""
+        with self._database.unit() as session:
+            if self._writer:
+                ending.capture_is_over(session, self.who, drained.reason)
+            mine = timeline.unsent(session, self.who.sid, epoch=self.who.epoch)
+        if mine or self._later:
+            return
+        if not self._writer:
+            self._hand_in()
+        elif self._others_are_through():
+            self._publication.publish(self._assignment.spec, final=True)
+            if self._publication.complete:
+                self._end()
+
+    def _others_are_through(self) -> bool:
+        """Earlier tenures may still be bringing in what their spools hold; what they do not bring in time is a hole."""
+        with self._database.unit() as session:
+            left = timeline.unsent(session, self.who.sid)
+            if left and self._now() >= self._drained_at + OTHERS_S:
+                cause = "the worker was lost before its upload"
+                timeline.abandon(session, self.who.sid, TRACK, but_epoch=self.who.epoch, cause=cause)
+                left = 0
+        return not left
+
+    def _end(self) -> None:
+        with self._database.unit() as session:
+            self._publication.record(session)
+            ending.all_is_stored(session, self.who, self._fault)
+        self._seal()
+
+    def _hand_in(self) -> None:
+        with self._database.unit() as session:
+            tenures.end(session, self.who.sid, self.who.epoch, self.who.owner, "another tenure went on")
+        self._seal()
+
+    def _fail(self, fault: pipe.Fault) -> None:
+        with self._database.unit() as session:
+            ending.nothing_was_recorded(session, self.who, fault)
+        self._over()
+
+    def _seal(self) -> None:
+        self._sealed = True
+        self._say(pipe.Sealed())
+
+    def _over(self) -> None:
+        self._spool.remove()
+        self._done = True
