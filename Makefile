@@ -44,7 +44,7 @@ $(STAMP): uv.lock pyproject.toml
 
 test: $(STAMP) ## run the tests; they start the servers they need
 	$(BIN)/pytest
-	@if [ -d client/tests ]; then echo 'client:' && cd client && PYTHONPATH=. ../$(BIN)/pytest tests; fi
+	@if [ -d client/tests ]; then echo 'client:' && cd client && PYTHONPATH=.:src ../$(BIN)/pytest tests; fi
 
 demo: $(STAMP) ## record a call of three people and look at it
 	$(BIN)/reelyard demo
