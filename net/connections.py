@@ -59,6 +59,12 @@ def default_tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def distrust(error: Exception) -> str | None:
+    """Why TLS did not trust the other end, if that is what an error of the pool means."""
+    inner = error.args[0] if error.args else None  # httpcore drops the cause, and keeps it as argument
+    return inner.verify_message if isinstance(inner, ssl.SSLCertVerificationError) else None
+
+
 class DeadlineStream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner

@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from models.vocabulary.errors import BadParameter, FetchFailed, FetchRefused
-from net.connections import guarded_pool, remaining_s, timeouts, within
+from net.connections import distrust, guarded_pool, remaining_s, timeouts, within
 from net.guard import Network, Resolver, system_resolver
 
 MAX_URL_CHARS: Final = 2_048
@@ -109,13 +109,15 @@ def _send(pool: httpcore.ConnectionPool, hop: Hop, max_bytes: int) -> Answer:
     url = httpcore.URL(
         scheme=hop.url.raw_scheme, host=hop.url.raw_host, port=hop.url.port, target=hop.url.raw_path or b"/"
     )
+    headers = hop.headers.copy()
+    headers.setdefault("Host", hop.url.netloc.decode())  # httpcore would leave out the brackets of IPv6
     try:
         with pool.stream(
-            hop.method, url, headers=hop.headers.raw, content=hop.body, extensions={"timeout": timeouts()}
+            hop.method, url, headers=headers.raw, content=hop.body, extensions={"timeout": timeouts()}
         ) as response:
-            headers = httpx.Headers(response.headers)
-            body = read_bounded(response.iter_stream(), headers.get("content-encoding", ""), max_bytes)
-            return Answer(response.status, headers, body, str(hop.url))
+            said = httpx.Headers(response.headers)
+            body = read_bounded(response.iter_stream(), said.get("content-encoding", ""), max_bytes)
+            return Answer(response.status, said, body, str(hop.url))
     except httpcore.LocalProtocolError as error:
         raise BadParameter("a header of the request cannot be sent") from error
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
@@ -125,6 +127,8 @@ def _send(pool: httpcore.ConnectionPool, hop: Hop, max_bytes: int) -> Answer:
 def _failure(host: str, error: Exception) -> str:
     if isinstance(error, httpcore.TimeoutException) or remaining_s() == 0:
         return f"{host} did not answer in time"
+    if why := distrust(error):
+        return f"the certificate of {host} is not trusted: {why}"
     if isinstance(error, httpcore.ConnectError):
         return f"{host} cannot be connected to"
     return f"{host} broke off"

@@ -21,6 +21,7 @@ from models.vocabulary.errors import (
     StoreTokenExpired,
     StoreUnavailable,
 )
+from net.connections import distrust
 
 #: Sentences of what will not heal by waiting; {bucket}, {region}, {host}, {verb} are filled in.
 REFUSED: Final = {
@@ -89,6 +90,8 @@ def translate(error: Exception, *, verb: str, bucket: str, region: str, host: st
         return _answered(code_of(error), status_of(error), words)
     if isinstance(error, httpcore.TimeoutException):
         return StoreUnavailable(f"{host} did not answer in time")
+    if why := distrust(error):
+        return StoreUnavailable(f"the certificate of {host} is not trusted: {why}")
     if isinstance(error, (httpcore.NetworkError, HTTPClientError)):
         return StoreUnavailable(f"{host} cannot be reached, or broke off")
     if isinstance(error, (httpcore.ProtocolError, ResponseParserError)):

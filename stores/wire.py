@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import botocore.session
 import httpcore
@@ -90,7 +90,7 @@ class Wire:
                 port=url.port,
                 target=f"{url.path or '/'}{'?' + url.query if url.query else ''}".encode(),
             ),
-            headers=_headers(request),
+            headers=[(b"Host", _host(url)), *_headers(request)],
             content=_pieces(request.body),
             extensions={"timeout": timeouts()},
         ) as response:
@@ -110,7 +110,14 @@ class _Body(io.BytesIO):
 def _headers(request: AWSPreparedRequest) -> list[tuple[bytes, bytes]]:
     """`Expect` stays behind: it is not signed, and waiting for its answer would cost a round trip a segment."""
     every = [(_octets(name), _octets(value)) for name, value in request.headers.items()]
-    return [(name, value) for name, value in every if name.lower() != b"expect"]
+    return [(name, value) for name, value in every if name.lower() not in (b"expect", b"host")]
+
+
+def _host(url: SplitResult) -> bytes:
+    """As botocore signed it: brackets round IPv6, no port where the scheme implies it."""
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+    implied = url.port in (None, {"http": 80, "https": 443}[url.scheme])
+    return (host if implied else f"{host}:{url.port}").encode()
 
 
 def _octets(text: object) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import socket
 import ssl
 import threading
 import time
@@ -57,11 +58,12 @@ class Server:
             def handle_error(self, request: object, client_address: object) -> None:
                 pass  # clients here leave on purpose
 
+        Quiet.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._server = Quiet((address, 0), Handler)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
-        self.url = f"http://{address}:{self.port}"
+        self.url = f"http://[{address}]:{self.port}" if ":" in address else f"http://{address}:{self.port}"
 
     def __enter__(self) -> Server:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -102,6 +104,16 @@ def test_an_answer_brings_status_headers_body_and_url() -> None:
     assert (answer.status, answer.body, answer.headers["x-kind"]) == (201, b"hello", "greeting")
     assert server.seen[0][:2] == ("GET", "/a%20b?c=d")
     assert answer.url == f"{server.url}/a%20b?c=d"
+
+
+def test_an_ipv6_host_keeps_its_brackets() -> None:
+    try:
+        server = Server(says(b"six"), "::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    with server:
+        assert fetch("GET", server.url, allow_networks=(ip_network("::1/128"),)).body == b"six"
+    assert server.seen[0][2]["host"] == f"[::1]:{server.port}"
 
 
 def test_a_post_carries_its_body_and_headers() -> None:
@@ -316,7 +328,7 @@ def test_tls_checks_the_name_although_the_connection_goes_to_the_pinned_address(
     with Server(says(b"safe"), tls=serving) as server:
         found = {"resolver": lambda *_: ["127.0.0.1"], "tls": trusting}
         assert get(f"https://right.example:{server.port}/", **found).body == b"safe"
-        with pytest.raises(FetchFailed):
+        with pytest.raises(FetchFailed, match=r"certificate of wrong\.example is not trusted"):
             get(f"https://wrong.example:{server.port}/", **found)
     assert names[0] == "right.example"
     assert len(server.seen) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_every_row_that_is_taken_yields_an_endpoint_for_each_of_its_regions() ->
         (3, 19, "https://cos.eu-moscow.myqcloud.com", "eu-moscow"),
         (4, 9, "https://ks3-sgp.ksyuncs.com", "SINGAPORE"),
         (6, 5, "https://storage.googleapis.com", "auto"),
-        (7, 15, "https://obs.la-south-2.myhuaweicloud.com".replace("la-south-2", "sa-chile-1"), "sa-chile-1"),
+        (7, 15, "https://obs.sa-chile-1.myhuaweicloud.com", "sa-chile-1"),
         (8, 7, "https://s3.fsh.bcebos.com", "fsh"),
     ],
 )
@@ -114,7 +114,7 @@ def test_an_endpoint_is_a_host_or_the_url_of_one(given: str, url: str) -> None:
     ],
 )
 def test_what_is_no_endpoint_is_named(given: str) -> None:
-    with pytest.raises(BadParameter, match="extensionParams.endpoint"):
+    with pytest.raises(BadParameter, match=r"extensionParams\.endpoint"):
         endpoint_url(given)
 
 
@@ -192,11 +192,9 @@ def test_oss_is_asked_with_the_older_signature_over_bucket_and_key(s3: S3Server)
 
 
 def test_the_older_signature_is_accepted_by_a_real_server(s3: S3Server) -> None:
-    table: Mapping[int, Any] = vendor_table({11: {"signature": "s3"}})
     address = S3Store(vendor=11, bucket=s3.bucket, endpoint=s3.endpoint)
     keys = StoreKeys(access_key=s3.access_key, secret_key=s3.secret_key)
     overrides = {11: {"signature": "s3", "endpoint": s3.endpoint}}
-    assert table[11].signature == "s3"
     store = open_store(address, keys, vendor_overrides=overrides)
     store.put("a b.ts", BODY, md5_hex=MD5, content_type="video/mp2t")
     assert store.get_range("a b.ts") == BODY
@@ -225,4 +223,4 @@ def test_encryption_and_tags_are_asked_for_with_every_put(s3: S3Server, sse: str
 )
 def test_what_a_vendor_cannot_do_is_named(vendor: int, extra: dict[str, str], field: str) -> None:
     with pytest.raises(BadParameter, match=f"extensionParams.{field}"):
-        open_store(S3Store(vendor=vendor, bucket="bucket", **extra), KEYS)  # type: ignore[arg-type]  # text fields only
+        open_store(S3Store(vendor=vendor, bucket="bucket", **extra), KEYS)
