@@ -10,14 +10,14 @@ from models.vocabulary.channel import Unit
 from models.vocabulary.scene import Scene
 from models.vocabulary.spec import RecordingSpec
 from models.vocabulary.ticks import audio_frame_from, audio_tick, frame_at_or_after, frame_tick
-from workers.recorder.mixer.audio import OPUS_DELAY_90K
+from workers.recorder.mixer.audio import SOUND_AHEAD_90K
 from workers.recorder.mixer.mixer import Mixer
 from workers.recorder.segment.encoding import POST_AUDIO_FRAMES, Coded, Encode
 from workers.recorder.segment.interleave import Interleave
 from workers.recorder.segment.slices import OnSlice, Slices
 
 #: How far behind a piece's end its sound reaches: units up to there should be pushed before `finish`.
-TAIL_90K = audio_tick(POST_AUDIO_FRAMES + 1) + OPUS_DELAY_90K
+TAIL_90K = audio_tick(POST_AUDIO_FRAMES + 1) + SOUND_AHEAD_90K
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Programme:
 
     def _audio_decided(self, to_90k: int) -> int:
         """The first AAC frame that units at or after a tick may still have a part in."""
-        return audio_frame_from(to_90k - OPUS_DELAY_90K + 1) - 1
+        return audio_frame_from(to_90k - SOUND_AHEAD_90K + 1) - 1
 
     def _made_90k(self) -> int:
         if self._spec.has_video:

@@ -17,7 +17,7 @@ from av.packet import Packet
 from models.vocabulary.channel import Unit
 from models.vocabulary.ticks import AAC_SAMPLES, SAMPLE_RATE, audio_tick, sample_at
 from workers.recorder.mixer.decoding import OnWarning
-from workers.recorder.mixer.placement import Placed, Placement
+from workers.recorder.mixer.placement import RESYNC_SAMPLES, Placed, Placement
 from workers.recorder.mixer.planes import Samples, samples_of
 
 _DECODERS: Final = {"opus": "opus", "aac": "aac", "pcmu": "pcm_mulaw", "pcma": "pcm_alaw", "g722": "adpcm_g722"}
@@ -26,7 +26,8 @@ _RATES: Final = {"pcmu": 8000, "pcma": 8000, "g722": 16000}
 
 #: By how much an Opus decoder's sound lags its unit's time: libopus' look-ahead, 6.5 ms (RFC 7845 §4.2).
 _OPUS_DELAY: Final = 312
-OPUS_DELAY_90K: Final = _OPUS_DELAY * 90 // 48
+#: A unit's sound may be placed so much before its time: an Opus unit's by 6.5 ms, a jittering one's by the re-sync bound.
+SOUND_AHEAD_90K: Final = (_OPUS_DELAY + RESYNC_SAMPLES) * 90 // 48
 #: Units kept undecoded: 20 s of 20 ms units.
 _MAX_UNITS: Final = 1000
 _MAX_UNIT_BYTES: Final = 64 << 10
@@ -217,8 +218,7 @@ class Sound:
         """(channels, 1024) samples of AAC frame `j`; each must be asked for once, in order."""
         assert j == self._next, "AAC frames are read in order"
         self._next += 1
-        # an Opus unit's sound begins 6.5 ms before its time: the unit after the frame's end has a part in it
-        end_90k = audio_tick(j + 1) + OPUS_DELAY_90K
+        end_90k = audio_tick(j + 1) + SOUND_AHEAD_90K
         for track in self._tracks.values():
             track.advance(end_90k, self._sum)
         return limited(self._sum.read(AAC_SAMPLES))
