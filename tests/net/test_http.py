@@ -53,6 +53,7 @@ class Server:
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 64  # five, the default, make a crowd wait a second for its SYN
             block_on_close = False
 
             def handle_error(self, request: object, client_address: object) -> None:

@@ -82,12 +82,11 @@ def test_an_empty_object_is_an_object(store: Store) -> None:
     assert store.get_range("empty.ts") == b""
 
 
-@pytest.mark.parametrize(
-    ("start", "end"), [(0, 3), (2, 5), (2, None), (9, 10), (0, 10), (5, 5), (7, 99), (10, 12), (99, 100)]
-)
-def test_ranges_are_half_open_and_end_at_the_end(store: Store, start: int, end: int | None) -> None:
-    put(store, "digits.ts", b"0123456789")
-    assert store.get_range("digits.ts", start, end) == b"0123456789"[start:end]
+def test_ranges_are_half_open_and_end_at_the_end(store: Store) -> None:
+    body = b"0123456789"
+    put(store, "digits.ts", body)
+    for start, end in [(0, 3), (2, 5), (2, None), (9, 10), (0, 10), (5, 5), (7, 99), (10, 12), (99, 100)]:
+        assert store.get_range("digits.ts", start, end) == body[start:end], (start, end)
 
 
 def test_what_is_not_there_has_no_head_and_no_bytes(store: Store) -> None:
@@ -128,28 +127,27 @@ def test_deleting_twice_is_like_deleting_once(store: Store) -> None:
     assert store.head("gone.ts") is None
 
 
-@pytest.mark.parametrize(
-    "key", ["sid_room with space.ts", "sid_a!#$%&()+-:;<=.>?@[]^_{}|~,.ts", "sid_课堂.ts", "a*b'c\"d.ts"]
-)
-def test_every_character_a_channel_name_may_have_survives_in_a_key(store: Store, key: str) -> None:
-    put(store, key, b"x")
-    assert store.list() == [key]
-    assert store.get_range(key) == b"x"
-    store.delete(key)
+def test_every_character_a_channel_name_may_have_survives_in_a_key(store: Store) -> None:
+    keys = ["sid_room with space.ts", "sid_a!#$%&()+-:;<=.>?@[]^_{}|~,.ts", "sid_课堂.ts", "a*b'c\"d.ts"]
+    for key in keys:
+        put(store, key, key.encode())
+    assert store.list() == sorted(keys)
+    for key in keys:
+        assert store.get_range(key) == key.encode()
+        store.delete(key)
     assert store.list() == []
 
 
-@pytest.mark.parametrize(
-    "key",
-    ["", "../out.ts", "a/../../out.ts", "/etc/passwd", "a//b.ts", "a/./b.ts", "..", "a/", "a\0b", "a\\b", "x" * 300],
-)
-def test_a_key_that_leaves_its_store_is_a_bad_parameter(store: Store, key: str) -> None:
-    with pytest.raises(BadParameter):
-        put(store, key, b"x")
-    with pytest.raises(BadParameter):
-        store.get_range(key)
-    with pytest.raises(BadParameter):
-        store.delete(key)
+def test_a_key_that_leaves_its_store_is_a_bad_parameter(store: Store) -> None:
+    outside = ["", "../out.ts", "a/../../out.ts", "/etc/passwd", "..", "."]
+    odd = ["a//b.ts", "a/./b.ts", "a/", "a\0b", "a\\b", "a\nb", "x" * 300, "x/" * 600 + "x", "\ud800"]
+    for key in outside + odd:
+        with pytest.raises(BadParameter):
+            put(store, key, b"x")
+        with pytest.raises(BadParameter):
+            store.get_range(key)
+        with pytest.raises(BadParameter):
+            store.delete(key)
 
 
 def test_many_threads_may_put_at_once(store: Store) -> None:
