@@ -1,0 +1,73 @@
+"""OpenAPI: request bodies from the shapes, answers from the contract, and no 422 anywhere, since none is ever sent."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gateway.wire.body import Shape
+from models.vocabulary import errors as e
+
+Responses = dict[int | str, dict[str, Any]]
+
+REF: Final = "#/components/schemas/{model}"
+_COMMON: Final[tuple[type[e.ReelyardError], ...]] = (
+    e.BadParameter,
+    e.BadBody,
+    e.UnknownApp,
+    e.Unauthorized,
+    e.StateUnavailable,
+    e.Internal,
+)
+
+
+def responses(*classes: type[e.ReelyardError]) -> Responses:
+    """The error answers of a route, the common ones included, one example each."""
+    found: Responses = {}
+    for cls in (*_COMMON, *classes):
+        description = {206: "Not completed", 201: "Done before"}.get(cls.http, "Error")
+        kept = found.setdefault(
+            cls.http, {"description": description, "content": {"application/json": {"examples": {}}}}
+        )
+        kept["content"]["application/json"]["examples"][cls.__name__] = {
+            "summary": cls.__doc__,
+            "value": cls().body(),
+        }
+    return found
+
+
+def body(model: type[Shape], example: dict[str, Any]) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads its own body."""
+    content = {"schema": {"$ref": REF.format(model=model.__name__)}, "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def install(app: FastAPI, shapes: list[type[Shape]]) -> None:
+    def schema() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _schema(app, shapes)
+        return app.openapi_schema
+
+    app.openapi = schema  # type: ignore[method-assign] # FastAPI's documented way to replace it
+
+
+def _schema(app: FastAPI, shapes: list[type[Shape]]) -> dict[str, Any]:
+    made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            operation.get("responses", {}).pop("422", None)
+    components = made.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for shape in shapes:
+        described = shape.model_json_schema(by_alias=True, ref_template=REF)
+        schemas.update(described.pop("$defs", {}))
+        schemas[shape.__name__] = described
+    components["securitySchemes"] = {
+        "customer": {"type": "http", "scheme": "basic", "description": "Customer key and secret."},
+        "publisher": {"type": "http", "scheme": "bearer", "description": "Token of POST …/whip-tokens."},
+    }
+    return made

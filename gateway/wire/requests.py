@@ -1,0 +1,261 @@
+"""The requests of the contract (§1, §4–§6): types only. What the values may be is judged by `scheduler.rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic import AliasChoices, Field
+
+from gateway.wire.body import Shape
+from models.vocabulary.spec import Mode
+from scheduler import orders
+
+
+class AcquireClient(Shape):
+    scene: int = 0
+    resource_expired_hour: int = 72
+    start_parameter: dict[str, Any] | None = None
+    exclude_resource_ids: list[str] = Field(default_factory=list)
+    region: str = ""
+    region_affinity: int | None = None
+
+
+class AcquireRequest(Shape):
+    cname: str
+    uid: str
+    client_request: AcquireClient = Field(default_factory=AcquireClient)
+
+    def order(self) -> orders.Acquire:
+        asked = self.client_request
+        return orders.Acquire(
+            cname=self.cname,
+            uid=self.uid,
+            scene=asked.scene,
+            resource_expired_hour=asked.resource_expired_hour,
+            region=asked.region,
+            exclude_resource_ids=tuple(asked.exclude_resource_ids),
+            start_parameter=asked.start_parameter,
+        )
+
+
+class LayoutRegion(Shape):
+    uid: str = ""
+    x_axis: float = Field(alias="x_axis")
+    y_axis: float = Field(alias="y_axis")
+    width: float
+    height: float
+    alpha: float = 1.0
+    render_mode: int = Field(0, alias="render_mode")
+
+
+class BackgroundConfig(Shape):
+    uid: str
+    image_url: str = Field(alias="image_url")
+    render_mode: int = Field(0, alias="render_mode")
+
+
+class LayoutFields(Shape):
+    mixed_video_layout: int = 0
+    max_resolution_uid: str = ""
+    background_color: str = "#000000"
+    background_image: str = ""
+    default_user_background_image: str = ""
+    layout_config: list[LayoutRegion] = Field(default_factory=list)
+    background_config: list[BackgroundConfig] = Field(default_factory=list)
+
+    def layout(self) -> orders.Layout:
+        return orders.Layout(
+            mixed_video_layout=self.mixed_video_layout,
+            max_resolution_uid=self.max_resolution_uid,
+            background_color=self.background_color,
+            background_image=self.background_image,
+            default_user_background_image=self.default_user_background_image,
+            regions=tuple(
+                orders.LayoutRegion(
+                    uid=r.uid, x=r.x_axis, y=r.y_axis, width=r.width, height=r.height,
+                    alpha=r.alpha, render_mode=r.render_mode,
+                )
+                for r in self.layout_config
+            ),
+            backgrounds=tuple(
+                orders.UserPicture(uid=b.uid, image_url=b.image_url, render_mode=b.render_mode)
+                for b in self.background_config
+            ),
+        )  # fmt: skip
+
+
+class TranscodingConfig(LayoutFields):
+    width: int | None = None
+    height: int | None = None
+    fps: int | None = None
+    bitrate: int | None = None  # kbit/s
+
+    def transcoding(self) -> orders.Transcoding:
+        return orders.Transcoding(
+            width=self.width, height=self.height, fps=self.fps, bitrate_kbps=self.bitrate, layout=self.layout()
+        )
+
+
+def _black(medium: str) -> AliasChoices:
+    """The black list's name as the contract's sources spell it (§0)."""
+    return AliasChoices(f"unSubscribe{medium}Uids", f"unsubscribe{medium}Uids", f"unsunscribe{medium}Uids")
+
+
+class RecordingConfig(Shape):
+    channel_type: int = 0
+    stream_types: int = 2
+    stream_mode: str | None = None
+    video_stream_type: int = 0
+    max_idle_time: int = 30
+    audio_profile: int = 0
+    decryption_mode: int = 0
+    secret: str = Field("", repr=False)
+    salt: str = Field("", repr=False)
+    subscribe_audio_uids: list[str] | None = None
+    un_subscribe_audio_uids: list[str] | None = Field(
+        None, alias="unSubscribeAudioUids", validation_alias=_black("Audio")
+    )
+    subscribe_video_uids: list[str] | None = None
+    un_subscribe_video_uids: list[str] | None = Field(
+        None, alias="unSubscribeVideoUids", validation_alias=_black("Video")
+    )
+    subscribe_uid_group: int | None = None
+    private_params: str | None = None
+    transcoding_config: TranscodingConfig | None = None
+
+    def subscription(self) -> orders.Subscription:
+        def values(uids: list[str] | None) -> tuple[str, ...] | None:
+            return None if uids is None else tuple(uids)
+
+        return orders.Subscription(
+            audio=values(self.subscribe_audio_uids),
+            audio_not=values(self.un_subscribe_audio_uids),
+            video=values(self.subscribe_video_uids),
+            video_not=values(self.un_subscribe_video_uids),
+        )
+
+
+class RecordingFileConfig(Shape):
+    av_file_type: list[str] = Field(default_factory=lambda: ["hls"])
+
+
+class ExtensionParams(Shape):
+    sse: str = ""
+    tag: str = ""
+    endpoint: str = ""
+
+
+class StorageConfig(Shape):
+    vendor: int
+    region: int
+    bucket: str
+    access_key: str = Field(repr=False)
+    secret_key: str = Field(repr=False)
+    sts_token: str = Field("", repr=False)
+    sts_expiration: int = Field(0, ge=0, lt=2**63)
+    file_name_prefix: list[str] = Field(default_factory=list)
+    extension_params: ExtensionParams = Field(default_factory=ExtensionParams)
+
+    def storage(self) -> orders.Storage:
+        return orders.Storage(
+            vendor=self.vendor,
+            region=self.region,
+            bucket=self.bucket,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            sts_token=self.sts_token,
+            sts_expiration_s=self.sts_expiration,
+            prefix=tuple(self.file_name_prefix),
+            sse=self.extension_params.sse,
+            tag=self.extension_params.tag,
+            endpoint=self.extension_params.endpoint,
+        )
+
+
+class StartClient(Shape):
+    token: str = Field("", repr=False)
+    storage_config: StorageConfig
+    recording_config: RecordingConfig = Field(default_factory=RecordingConfig)
+    recording_file_config: RecordingFileConfig = Field(default_factory=RecordingFileConfig)
+    snapshot_config: dict[str, Any] | None = None
+    extension_service_config: dict[str, Any] | None = None
+    apps_collection: dict[str, Any] | None = None
+    transcode_options: dict[str, Any] | None = None
+
+
+#: Blocks and fields that mix mode has no use for (§1): accepted, and reported.
+_NOT_IN_MIX: Final[tuple[tuple[str, Callable[[StartClient], object]], ...]] = (
+    ("snapshotConfig", lambda c: c.snapshot_config),
+    ("extensionServiceConfig", lambda c: c.extension_service_config),
+    ("appsCollection", lambda c: c.apps_collection),
+    ("transcodeOptions", lambda c: c.transcode_options),
+    ("recordingConfig.streamMode", lambda c: c.recording_config.stream_mode),
+    ("recordingConfig.privateParams", lambda c: c.recording_config.private_params),
+)
+
+
+class StartRequest(Shape):
+    cname: str
+    uid: str
+    client_request: StartClient
+
+    def order(self, mode: Mode, warnings: list[str]) -> orders.Start:
+        asked = self.client_request
+        recording = asked.recording_config
+        if mode is Mode.MIX:
+            unused = [name for name, value in _NOT_IN_MIX if value(asked) is not None]
+            warnings = [*warnings, *(f"clientRequest.{name} is not used in mix mode" for name in unused)]
+        transcoding = recording.transcoding_config
+        return orders.Start(
+            cname=self.cname,
+            uid=self.uid,
+            mode=mode,
+            storage=asked.storage_config.storage(),
+            token=asked.token,
+            channel_type=recording.channel_type,
+            stream_types=recording.stream_types,
+            video_stream_type=recording.video_stream_type,
+            max_idle_s=recording.max_idle_time,
+            audio_profile=recording.audio_profile,
+            decryption_mode=recording.decryption_mode,
+            decryption_secret=recording.secret,
+            decryption_salt=recording.salt,
+            subscription=recording.subscription(),
+            subscribe_uid_group=recording.subscribe_uid_group,
+            transcoding=None if transcoding is None else transcoding.transcoding(),
+            av_file_type=tuple(asked.recording_file_config.av_file_type),
+            warnings=tuple(warnings),
+        )
+
+
+class StopClient(Shape):
+    async_stop: bool = Field(False, alias="async_stop")
+
+
+class StopRequest(Shape):
+    cname: str
+    uid: str
+    client_request: StopClient = Field(default_factory=StopClient)
+
+    def order(self) -> orders.Stop:
+        return orders.Stop(cname=self.cname, uid=self.uid, async_stop=self.client_request.async_stop)
+
+
+class ChangeRequest(Shape):
+    """update and updateLayout, as far as they are built: who is meant."""
+
+    cname: str
+    uid: str
+    client_request: dict[str, Any]
+
+    def order(self) -> orders.Change:
+        return orders.Change(cname=self.cname, uid=self.uid)
+
+
+class TokenRequest(Shape):
+    """POST …/whip-tokens."""
+
+    cname: str
+    uid: str
+    ttl_s: int = Field(3600, alias="ttl_s", ge=1, le=86_400)

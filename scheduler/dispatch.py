@@ -1,0 +1,58 @@
+"""Place a tenure on a node with room, and, once that is committed, wake the node up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from models.repositories import nodes, tenures, timeline
+from models.tables import Recording
+from models.vocabulary.errors import NoWorkers
+from models.vocabulary.states import Role
+from scheduler import placement, rooms, weights
+from scheduler.placement import Seat
+from scheduler.views import MIX
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A placed tenure whose message is to be sent after COMMIT."""
+
+    node: str
+    sid: str
+    epoch: int
+
+
+def seats(session: Session) -> list[Seat]:
+    """The live nodes with their loads."""
+    loads = tenures.loads(session)
+    return [rooms.seat_of(node, loads.get(node.name, 0)) for node in nodes.live(session)]
+
+
+def place(
+    session: Session, recording: Recording, role: Role, *, deadline_ms: int, avoid: Collection[str] = ()
+) -> Dispatch | None:
+    """Grant everything from the timeline's head on. None: no node has room.
+
+    Raises `NoWorkers` when no node is up, or none with an ingest for a room's recorder.
+    """
+    known = seats(session)
+    if not known:
+        raise NoWorkers
+    finalises = role is Role.FINALISER
+    prefer = ""
+    if not finalises and rooms.is_whip(recording.spec["channel"]):
+        prefer = rooms.room(session, recording.appid, recording.cname, known)
+    weight = weights.FINALISER if finalises else recording.weight
+    placed = tenures.place_first(
+        session,
+        recording.sid,
+        candidates=placement.ranked(known, weight, prefer=prefer, avoid=avoid),
+        role=role,
+        weight=weight,
+        from_90k=timeline.head(session, recording.sid, MIX),
+        deadline_ms=deadline_ms,
+    )
+    return None if placed is None else Dispatch(placed[0], recording.sid, placed[1])

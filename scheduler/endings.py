@@ -1,0 +1,55 @@
+"""Recordings that end without a worker: nothing of them lies anywhere, or nobody can take them any further."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models.repositories import notices, recordings
+from models.tables import Recording
+from models.vocabulary.errors import ReelyardError
+from models.vocabulary.states import Status
+
+MODULE_SERVICE = 2  # contract §7, event 1
+FATAL = 5
+
+
+def exit_empty(session: Session, recording: Recording) -> None:
+    """No worker ever had it, so there is nothing to upload."""
+    cause = recording.wanted_cause or "stop called"
+    running = {status for status in Status if status < Status.STOPPING}
+    recordings.advance(session, recording.sid, expect=running, to=Status.STOPPING, cause=cause)
+    if recordings.advance(session, recording.sid, expect={Status.STOPPING}, to=Status.EXITED, cause=cause):
+        _told(session, recording.sid, exit_status=0)
+
+
+def fail(session: Session, recording: Recording, error: ReelyardError) -> None:
+    fault = fault_of(error)
+    recordings.set_fault(session, recording.sid, fault)
+    if recordings.advance(session, recording.sid, expect=None, to=Status.FAILED, cause=error.text):
+        details = {
+            "msgName": "cloud_recording_error",
+            "module": MODULE_SERVICE,
+            "errorLevel": FATAL,
+            "errorCode": error.code,
+            "stat": 0,
+            "errorMsg": error.text,
+        }
+        notices.tell(session, recording.sid, 1, details)
+        _told(session, recording.sid, exit_status=1)
+
+
+def fault_of(error: ReelyardError, *, fatal: bool = True) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "scope": error.scope.value,
+        "retryable": error.retryable,
+        "text": error.text,
+        "fatal": fatal,
+    }
+
+
+def _told(session: Session, sid: str, *, exit_status: int) -> None:
+    notices.tell(session, sid, 11, {"msgName": "session_exit", "exitStatus": exit_status})
+    recordings.wipe_secrets(session, sid)

@@ -1,0 +1,195 @@
+"""What the leader does: end dead tenures, and give every recording that nobody works on to somebody.
+
+Every statement is safe with two leaders (compare-and-set, row locks); leading only saves the work of doing it twice.
+Reaping and mourning are two units: a worker locks its recording before its tenure, so nobody may do it the other way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from models import logs
+from models.database import Database, now_ms
+from models.repositories import nodes, notices, recordings, resources, rooms, tenures, timeline
+from models.repositories.tenures import HELD, Grant
+from models.settings import Settings
+from models.tables import Recording, Segment, Tenure
+from models.vocabulary.errors import NoWorkers, Poisoned, StateUnavailable
+from models.vocabulary.states import Role, Status, TenureState, Wanted, ended
+from scheduler import backoff, dispatch, endings
+from scheduler.broker import Broker
+from scheduler.dispatch import Dispatch
+from scheduler.views import MIX
+from scheduler.watch import Watch
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 200
+GIVE_UP_EVERY_S: Final = 1.0
+CLEAN_EVERY_S: Final = 60.0
+#: A room that nobody asked for in so long is forgotten; calls may last for weeks without a new face.
+ROOM_IDLE_MS: Final = 30 * 86_400_000
+
+
+class Reaper:
+    def __init__(self, database: Database, broker: Broker, settings: Settings, *, now_s: Callable[[], float]) -> None:
+        self._database = database
+        self._broker = broker
+        self._settings = settings
+        self._now_s = now_s
+        ttl_s = settings.tenure_ttl_ms / 1000
+        self._watch = Watch(patience_s=3 * ttl_s, gap_s=ttl_s)
+        self._watch_every_s = ttl_s / 4
+        self._next: dict[str, float] = {}
+
+    def tick(self, *, may_reap: bool) -> None:
+        """One round. Raises `StateUnavailable`; whatever it had not done is done by the next."""
+        if self._due("watch", self._watch_every_s):
+            with self._database.unit() as session:
+                self._watch.look(tenures.renewals(session), self._now_s())
+                _forgive(session)
+        if may_reap:
+            self.reap()
+        self.place_unheld()
+        if self._due("give up", GIVE_UP_EVERY_S):
+            with self._database.unit() as session:
+                timeline.give_up(session, grace_ms=self._settings.hole_grace_ms)
+        if self._due("clean", CLEAN_EVERY_S):
+            with self._database.unit() as session:
+                recordings.delete_old(session)
+                resources.delete_old(session)
+                rooms.delete_old(session, idle_ms=ROOM_IDLE_MS)
+
+    def rest(self) -> None:
+        """Another scheduler leads."""
+        self._watch.forget()
+
+    def _due(self, what: str, every_s: float) -> bool:
+        now_s = self._now_s()
+        if now_s < self._next.get(what, 0.0):
+            return False
+        self._next[what] = now_s + every_s
+        return True
+
+    # -- the dead -----------------------------------------------------------------------------------------------
+
+    def reap(self) -> list[Grant]:
+        """End tenures that were not claimed or not renewed in time. Returns them as they were."""
+        with self._database.unit() as session:
+            dead = tenures.reap(session, limit=BATCH, stuck=self._watch.stuck(self._now_s()))
+        for grant in dead:
+            with logs.bound(sid=grant.sid, epoch=grant.epoch):
+                log.warning("tenure reaped: %s on node %s was %s", grant.role.value, grant.node, grant.state.value)
+                with self._database.unit() as session:
+                    _mourn(session, grant)
+        return dead
+
+    # -- the unheld ---------------------------------------------------------------------------------------------
+
+    def place_unheld(self) -> list[Dispatch]:
+        """Give recordings that nobody works on to a node, or end them. Returns what was dispatched."""
+        with self._database.unit() as session:
+            sids = tenures.unheld(session, limit=BATCH)
+        sent = []
+        for sid in sids:
+            with logs.bound(sid=sid):
+                placed = self._place_one(sid)
+            if placed is not None:
+                sent.append(placed)
+        return sent
+
+    def _place_one(self, sid: str) -> Dispatch | None:
+        try:
+            with self._database.unit() as session:
+                placed = self._decide(session, sid)
+        except StateUnavailable:
+            raise
+        except Exception:
+            # One recording that cannot be placed must not keep the others from their workers; it is tried again.
+            log.exception("not placed")
+            return None
+        if placed is not None:
+            log.info("dispatched to node %s, epoch %s", placed.node, placed.epoch)
+            self._broker.record(placed.node, placed.sid, placed.epoch)
+        return placed
+
+    def _decide(self, session: Session, sid: str) -> Dispatch | None:
+        recording = recordings.lock(session, sid)
+        if recording is None or ended(recording.status):
+            return None
+        past = tenures.of(session, sid)
+        if any(tenure.state is not TenureState.ENDED for tenure in past):
+            return None  # another scheduler was faster
+        if recording.deaths >= backoff.GIVEN_UP_AFTER:
+            endings.fail(session, recording, Poisoned("it could not even be ended in order: its finalisers died"))
+            return None
+        if recording.deaths >= backoff.POISONED_AFTER and not _is_ending(recording):
+            _poison(session, recording)
+            session.refresh(recording)
+        if ended(recording.status):
+            return None
+        claimed = any(tenure.owner is not None for tenure in past)
+        if _is_ending(recording) and not claimed:
+            endings.exit_empty(session, recording)
+            return None
+        return self._dispatch(session, recording, past)
+
+    def _dispatch(self, session: Session, recording: Recording, past: list[Tenure]) -> Dispatch | None:
+        role = Role.FINALISER if _is_ending(recording) else Role.PRIMARY
+        avoid = {past[-1].node} if past else set()
+        try:
+            deadline_ms = self._settings.dispatch_deadline_ms
+            placed = dispatch.place(session, recording, role, deadline_ms=deadline_ms, avoid=avoid)
+        except NoWorkers:
+            placed = None
+        if placed is None:
+            recording.next_dispatch_ms = now_ms(session) + backoff.NO_ROOM_MS
+            return None
+        if role is Role.PRIMARY and any(tenure.owner is not None for tenure in past):
+            details = {"msgName": "session_failover", "newUid": int(recording.spec["uid"])}
+            notices.tell(session, recording.sid, 12, details)
+        return placed
+
+
+def _is_ending(recording: Recording) -> bool:
+    return recording.wanted in (Wanted.STOP, Wanted.CANCEL) or recording.status >= Status.STOPPING
+
+
+def _poison(session: Session, recording: Recording) -> None:
+    """Nobody records it any further. What there is is finalised; where there is nothing, it has failed."""
+    error = Poisoned()
+    if timeline.head(session, recording.sid, MIX) == 0:
+        endings.fail(session, recording, error)
+        return
+    recordings.set_fault(session, recording.sid, endings.fault_of(error))
+    recordings.want(session, recording.sid, Wanted.STOP, error.reason)
+
+
+def _mourn(session: Session, grant: Grant) -> None:
+    """What the death of a tenure means for its recording, and for its node."""
+    recording = recordings.lock(session, grant.sid)
+    if recording is None or ended(recording.status):
+        return
+    if grant.state not in HELD:
+        nodes.missed(session, grant.node)
+        return
+    sliced = select(Segment.key).where(Segment.sid == grant.sid, Segment.epoch == grant.epoch).limit(1)
+    recording.deaths = 0 if session.scalar(sliced) is not None else recording.deaths + 1
+    recording.next_dispatch_ms = now_ms(session) + backoff.after_deaths_ms(recording.deaths)
+
+
+def _forgive(session: Session) -> None:
+    """A node that has claimed something since its last missed dispatch reads its queue again."""
+    for node in nodes.live(session):
+        if not node.missed:
+            continue
+        mine = select(func.max(Tenure.created_ms)).where(Tenure.node == node.name)
+        missed_ms = session.scalar(mine.where(Tenure.state == TenureState.ENDED, Tenure.owner.is_(None))) or 0
+        claimed_ms = session.scalar(mine.where(Tenure.owner.is_not(None))) or 0
+        if claimed_ms > missed_ms:
+            nodes.missed(session, node.name, reset=True)

@@ -1,0 +1,403 @@
+"""Ranges and rules of the contract: an order in, a spec, its secrets and its warnings out. Pure.
+
+Two rules are ours where the contract is silent. A canvas with an odd side is made one pixel smaller, since 4:2:0 video
+has no odd sizes, and the record says so. What a mode does not use (a snapshotConfig in mix) is accepted and reported,
+never silently dropped.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from models.vocabulary.errors import BadParameter, ChannelNameInvalid, NotBuiltYet
+from models.vocabulary.spec import (
+    AudioSpec,
+    LayoutKind,
+    LayoutSpec,
+    Mode,
+    RecordingSpec,
+    Region,
+    S3Store,
+    Secrets,
+    Selection,
+    StoreAddress,
+    StoreKeys,
+    UserBackground,
+    VideoSpec,
+)
+from models.vocabulary.ticks import effective_fps
+from scheduler import orders
+from stores.vendors import VENDORS, place
+
+RECORDING_CONFIG: Final = "clientRequest.recordingConfig"
+TRANSCODING: Final = f"{RECORDING_CONFIG}.transcodingConfig"
+STORAGE: Final = "clientRequest.storageConfig"
+
+MAX_CNAME_BYTES: Final = 64
+MAX_CNAME_BYTES_WEB: Final = 1024
+CNAME: Final = re.compile(r"[a-zA-Z0-9 !#$%&()+\-:;<=.>?@\[\]^_{}|~,]+")
+MAX_UID: Final = 2**32 - 1
+UID: Final = re.compile(r"[1-9][0-9]{0,9}")
+MAX_LIST: Final = 32
+MAX_USER_ID: Final = 64
+EVERYBODY: Final = "#allstream#"
+MAX_SIDE: Final = 1920
+MIN_SIDE: Final = 16  # one macroblock
+MAX_AREA: Final = 1920 * 1080
+MAX_BITRATE_KBPS: Final = 6500
+MAX_REGIONS: Final = 17
+IDLE_S: Final = (5, 2_592_000)
+PREFIX_PART: Final = re.compile(r"[A-Za-z0-9]+")
+MAX_PREFIX: Final = 128
+COLOR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
+STS_VENDORS: Final = (1, 2, 3)
+SALTED: Final = (7, 8)
+FILE_TYPES: Final = (("hls",), ("hls", "mp4"))
+
+
+@dataclass(frozen=True, slots=True)
+class AppTerms:
+    """What the app says about every recording of it. `store` None: the request's own."""
+
+    appid: str
+    channel: str
+    slice_s: int
+    store: StoreAddress | None
+    store_keys: StoreKeys | None
+    redundancy: int = 1
+
+
+def check(condition: bool, field: str, rule: str) -> None:
+    if not condition:
+        raise BadParameter(f"{field} {rule}")
+
+
+def check_cname(cname: str, *, web: bool = False) -> None:
+    most = MAX_CNAME_BYTES_WEB if web else MAX_CNAME_BYTES
+    check(cname != "", "cname", "is empty")
+    if len(cname.encode()) > most:
+        raise ChannelNameInvalid(f"cname has more than {most} bytes")
+    if not CNAME.fullmatch(cname):
+        raise ChannelNameInvalid(
+            "cname has a character outside a-z A-Z 0-9 space ! # $ % & ( ) + - : ; < = . > ? @ [ ] ^ _ { } | ~ ,"
+        )
+
+
+def check_uid(uid: str) -> list[str]:
+    """Warnings. An empty uid is what the original's own samples send: the farm then chooses the recorder's identity."""
+    if uid == "":
+        return ["uid is empty: the farm chooses the recorder's identity"]
+    check(
+        bool(UID.fullmatch(uid)) and int(uid) <= MAX_UID,
+        "uid",
+        f"must be a whole number from 1 to {MAX_UID}, in quotes",
+    )
+    return []
+
+
+def check_acquire(order: orders.Acquire) -> list[str]:
+    warnings = check_uid(order.uid)
+    check(order.scene in (0, 1, 2), "clientRequest.scene", "must be 0, 1 or 2")
+    check_cname(order.cname, web=order.scene == 1)
+    hours = order.resource_expired_hour
+    if not 1 <= hours <= 720:
+        raise BadParameter(
+            "Acquire: invalid resourceExpiredHour value! clientRequest.resourceExpiredHour must be from 1 to 720"
+        )
+    check(order.region in ("", "CN", "AP", "EU", "NA"), "clientRequest.region", "must be CN, AP, EU or NA")
+    check(
+        len(order.exclude_resource_ids) <= MAX_LIST,
+        "clientRequest.excludeResourceIds",
+        f"has more than {MAX_LIST} entries",
+    )
+    if order.region:
+        warnings.append("clientRequest.region is not used: this farm is one region")
+    return warnings
+
+
+def spec_of(order: orders.Start, terms: AppTerms, *, uid: str) -> tuple[RecordingSpec, Secrets, list[str]]:
+    """The whole order as a spec. `uid` is the recorder's own identity, chosen by the caller where the order has none.
+
+    Raises `BadParameter` naming the field, or `NotBuiltYet` for what is valid and not there yet.
+    """
+    warnings: list[str] = list(order.warnings)
+    check_cname(order.cname, web=order.mode is Mode.WEB)
+    _check_recording(order)
+    audio_from, video_from = _selections(order, warnings)
+    video, layout = _picture(order.transcoding, warnings)
+    prefix = _prefix(order.storage.prefix)
+    check(
+        order.av_file_type in FILE_TYPES,
+        "clientRequest.recordingFileConfig.avFileType",
+        'must be ["hls"] or ["hls","mp4"]',
+    )
+    store, keys = _store(order.storage, terms, warnings)
+    if order.mode is Mode.MIX and order.subscribe_uid_group is not None:
+        warnings.append(f"{RECORDING_CONFIG}.subscribeUidGroup is not used in mix mode")
+    _check_built(order)
+    spec = RecordingSpec(
+        mode=order.mode,
+        appid=terms.appid,
+        cname=order.cname,
+        uid=uid,
+        channel=terms.channel,
+        channel_type=cast("Literal[0, 1]", order.channel_type),
+        stream_types=cast("Literal[0, 1, 2]", order.stream_types),
+        video_stream_type=cast("Literal[0, 1]", order.video_stream_type),
+        max_idle_s=order.max_idle_s,
+        slice_s=terms.slice_s,
+        video=video,
+        audio=AudioSpec(profile=cast("Literal[0, 1, 2]", order.audio_profile)),
+        layout=layout,
+        audio_from=audio_from,
+        video_from=video_from,
+        av_file_type=cast("tuple[Literal['hls', 'mp4'], ...]", order.av_file_type),
+        file_prefix=prefix,
+        store=store,
+        redundancy=terms.redundancy,
+    )
+    secrets = Secrets(
+        channel_token=order.token,
+        decryption_secret=order.decryption_secret,
+        decryption_salt=order.decryption_salt,
+        store=keys,
+    )
+    return spec, secrets, warnings
+
+
+def _check_recording(order: orders.Start) -> None:
+    def within(value: int, allowed: Sequence[int], name: str) -> None:
+        check(value in allowed, f"{RECORDING_CONFIG}.{name}", f"must be one of {', '.join(map(str, allowed))}")
+
+    within(order.channel_type, (0, 1), "channelType")
+    within(order.stream_types, (0, 1, 2), "streamTypes")
+    within(order.video_stream_type, (0, 1), "videoStreamType")
+    within(order.audio_profile, (0, 1, 2), "audioProfile")
+    within(order.decryption_mode, range(9), "decryptionMode")
+    low, high = IDLE_S
+    check(low <= order.max_idle_s <= high, f"{RECORDING_CONFIG}.maxIdleTime", f"must be from {low} to {high} seconds")
+    if order.subscribe_uid_group is not None:
+        within(order.subscribe_uid_group, range(6), "subscribeUidGroup")
+    elif order.mode is Mode.INDIVIDUAL:
+        raise BadParameter(f"{RECORDING_CONFIG}.subscribeUidGroup is missing; individual mode requires it")
+    if order.decryption_mode:
+        check(order.decryption_secret != "", f"{RECORDING_CONFIG}.secret", "is missing; decryptionMode requires it")
+    if order.decryption_mode in SALTED:
+        check(
+            _is_salt(order.decryption_salt),
+            f"{RECORDING_CONFIG}.salt",
+            "must be 32 bytes in base64 for decryptionMode 7 and 8",
+        )
+
+
+def _is_salt(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _check_built(order: orders.Start) -> None:
+    if order.mode is not Mode.MIX:
+        raise NotBuiltYet(f"mode {order.mode.value}: only mix is recorded so far")
+    if order.decryption_mode:
+        raise NotBuiltYet(
+            f"{RECORDING_CONFIG}.decryptionMode {order.decryption_mode}: channels of this farm are not decrypted yet"
+        )
+
+
+# -- who is recorded --------------------------------------------------------------------------------------------
+
+
+def _selections(order: orders.Start, warnings: list[str]) -> tuple[Selection, Selection]:
+    """Audio's and video's. A list for one medium only means that the other is not recorded at all."""
+    lists = order.subscription
+    audio = _selection(lists.audio, lists.audio_not, "Audio", warnings)
+    video = _selection(lists.video, lists.video_not, "Video", warnings)
+    check(
+        not (video and order.stream_types == 0),
+        f"{RECORDING_CONFIG}.subscribeVideoUids",
+        "must not be given with streamTypes 0 (audio only)",
+    )
+    check(
+        not (audio and order.stream_types == 1),
+        f"{RECORDING_CONFIG}.subscribeAudioUids",
+        "must not be given with streamTypes 1 (video only)",
+    )
+    nobody, everybody = Selection(rule="none"), Selection()
+    if order.stream_types != 2 or (audio is None) == (video is None):
+        return audio or everybody, video or everybody
+    if audio is None:
+        warnings.append(f"{RECORDING_CONFIG} lists whose video to take and no audio: no audio is recorded")
+    else:
+        warnings.append(f"{RECORDING_CONFIG} lists whose audio to take and no video: no video is recorded")
+    return audio or nobody, video or nobody
+
+
+def _selection(
+    white: tuple[str, ...] | None, black: tuple[str, ...] | None, medium: str, warnings: list[str]
+) -> Selection | None:
+    names = (f"{RECORDING_CONFIG}.subscribe{medium}Uids", f"{RECORDING_CONFIG}.unSubscribe{medium}Uids")
+    for name, uids in zip(names, (white, black), strict=True):
+        _check_list(name, uids)
+        if uids == ():
+            warnings.append(f"{name} is empty and counts as not given")
+    check(not (white and black), names[1], f"and subscribe{medium}Uids exclude each other: give one of them")
+    if white:
+        return Selection() if white == (EVERYBODY,) else Selection(rule="only", uids=tuple(dict.fromkeys(white)))
+    if black:
+        if black == (EVERYBODY,):
+            return Selection(rule="none")
+        return Selection(rule="except", uids=tuple(dict.fromkeys(black)))
+    return None
+
+
+def _check_list(name: str, uids: tuple[str, ...] | None) -> None:
+    if not uids:
+        return
+    check(len(uids) <= MAX_LIST, name, f"has more than {MAX_LIST} entries")
+    check(
+        all(0 < len(uid) <= MAX_USER_ID for uid in uids),
+        name,
+        f"has an entry that is empty or longer than {MAX_USER_ID} characters",
+    )
+    check(EVERYBODY not in uids or len(uids) == 1, name, f"must hold {EVERYBODY} alone or not at all")
+
+
+# -- the picture ------------------------------------------------------------------------------------------------
+
+
+def _picture(asked: orders.Transcoding | None, warnings: list[str]) -> tuple[VideoSpec, LayoutSpec]:
+    if asked is None:
+        return VideoSpec(), LayoutSpec()
+    default = VideoSpec()
+    width = _side("width", asked.width, default.width, warnings)
+    height = _side("height", asked.height, default.height, warnings)
+    check(width * height <= MAX_AREA, f"{TRANSCODING}.width", "times height must not exceed 1920 × 1080")
+    fps = asked.fps
+    if fps is None:
+        fps = default.fps
+        warnings.append(f"{TRANSCODING}.fps is not given: {fps}")
+    check(fps >= 1, f"{TRANSCODING}.fps", "must be at least 1")
+    if effective_fps(fps) != fps:
+        warnings.append(f"{TRANSCODING}.fps {fps} is recorded with {effective_fps(fps)}")
+    kbps = asked.bitrate_kbps
+    if kbps is None:
+        kbps = default.bitrate_bps // 1000
+        warnings.append(f"{TRANSCODING}.bitrate is not given: {kbps} kbit/s")
+    check(1 <= kbps <= MAX_BITRATE_KBPS, f"{TRANSCODING}.bitrate", f"must be from 1 to {MAX_BITRATE_KBPS} kbit/s")
+    video = VideoSpec(width=width, height=height, fps=effective_fps(fps), bitrate_bps=kbps * 1000)
+    return video, layout_of(asked.layout, TRANSCODING, warnings)
+
+
+def _side(name: str, asked: int | None, default: int, warnings: list[str]) -> int:
+    if asked is None:
+        warnings.append(f"{TRANSCODING}.{name} is not given: {default}")
+        return default
+    check(MIN_SIDE <= asked <= MAX_SIDE, f"{TRANSCODING}.{name}", f"must be from {MIN_SIDE} to {MAX_SIDE}")
+    if asked % 2:
+        warnings.append(f"{TRANSCODING}.{name} {asked} is odd and recorded as {asked - 1}")
+    return asked - asked % 2
+
+
+def layout_of(asked: orders.Layout, where: str, warnings: list[str]) -> LayoutSpec:
+    """A layout of start or updateLayout; `where` names the object that holds its fields."""
+    check(asked.mixed_video_layout in range(4), f"{where}.mixedVideoLayout", "must be 0, 1, 2 or 3")
+    kind = LayoutKind(asked.mixed_video_layout)
+    check(bool(COLOR.fullmatch(asked.background_color)), f"{where}.backgroundColor", 'must look like "#RRGGBB"')
+    check(len(asked.regions) <= MAX_REGIONS, f"{where}.layoutConfig", f"has more than {MAX_REGIONS} entries")
+    if kind is LayoutKind.CUSTOM:
+        check(len(asked.regions) > 0, f"{where}.layoutConfig", "is missing; mixedVideoLayout 3 requires it")
+    else:
+        check(not asked.regions, f"{where}.layoutConfig", "must not be given unless mixedVideoLayout is 3")
+    for n, region in enumerate(asked.regions):
+        _check_region(region, f"{where}.layoutConfig[{n}]")
+    for n, picture in enumerate(asked.backgrounds):
+        check(picture.render_mode in (0, 1), f"{where}.backgroundConfig[{n}].render_mode", "must be 0 or 1")
+    check(len(asked.backgrounds) <= MAX_LIST, f"{where}.backgroundConfig", f"has more than {MAX_LIST} entries")
+    if asked.background_image or asked.default_user_background_image or asked.backgrounds:
+        warnings.append(f"{where}: background pictures are not drawn yet; the background colour stands in their place")
+    return LayoutSpec(
+        kind=kind,
+        max_resolution_uid=asked.max_resolution_uid,
+        background_color=asked.background_color,
+        background_image=asked.background_image,
+        default_user_background_image=asked.default_user_background_image,
+        regions=tuple(
+            Region(uid=r.uid, x=r.x, y=r.y, width=r.width, height=r.height, alpha=r.alpha, render_mode=r.render_mode)
+            for r in asked.regions
+        ),
+        backgrounds=tuple(
+            UserBackground(uid=b.uid, image_url=b.image_url, render_mode=b.render_mode) for b in asked.backgrounds
+        ),
+    )
+
+
+def _check_region(region: orders.LayoutRegion, where: str) -> None:
+    for name, value in (
+        ("x_axis", region.x),
+        ("y_axis", region.y),
+        ("width", region.width),
+        ("height", region.height),
+        ("alpha", region.alpha),
+    ):
+        check(0 <= value <= 1, f"{where}.{name}", "must be from 0 to 1")
+    slack = 1e-6  # the contract's fractions have six decimals
+    check(region.x + region.width <= 1 + slack, f"{where}.width", "plus x_axis must not exceed 1")
+    check(region.y + region.height <= 1 + slack, f"{where}.height", "plus y_axis must not exceed 1")
+    check(region.render_mode in (0, 1), f"{where}.render_mode", "must be 0 or 1")
+
+
+# -- where the files go -----------------------------------------------------------------------------------------
+
+
+def _prefix(parts: tuple[str, ...]) -> tuple[str, ...]:
+    name = f"{STORAGE}.fileNamePrefix"
+    check(all(PREFIX_PART.fullmatch(part) for part in parts), name, "may hold only a-z A-Z 0-9 in each entry")
+    check(
+        len("".join(f"{part}/" for part in parts)) <= MAX_PREFIX,
+        name,
+        f"has more than {MAX_PREFIX} characters in all, slashes included",
+    )
+    return parts
+
+
+def _store(asked: orders.Storage, terms: AppTerms, warnings: list[str]) -> tuple[StoreAddress, StoreKeys]:
+    """Where the files go. storageConfig must be right even where the operator's own store is used instead."""
+    for name, value in (("bucket", asked.bucket), ("accessKey", asked.access_key), ("secretKey", asked.secret_key)):
+        check(value.strip() != "", f"{STORAGE}.{name}", "is empty")
+    check(asked.sse in ("", "kms", "aes256"), f"{STORAGE}.extensionParams.sse", 'must be "kms" or "aes256"')
+    if asked.sts_token and asked.vendor not in STS_VENDORS:
+        warnings.append(f"{STORAGE}.stsToken is not used with vendor {asked.vendor}")
+    address = S3Store(
+        vendor=asked.vendor,
+        region=asked.region,
+        bucket=asked.bucket,
+        endpoint=asked.endpoint,
+        sse=asked.sse,
+        tag=asked.tag,
+    )
+    check_vendor(address, used=terms.store is None)
+    if terms.store is not None:
+        where = "this app's own store" if terms.store.kind != "folder" else "this app's own folder"
+        warnings.append(f"{STORAGE} is not used: the files go to {where}")
+        return terms.store, terms.store_keys or StoreKeys()
+    return address, StoreKeys(
+        access_key=asked.access_key,
+        secret_key=asked.secret_key,
+        session_token=asked.sts_token,
+        session_expires_s=asked.sts_expiration_s,
+    )
+
+
+def check_vendor(address: S3Store, *, used: bool) -> None:
+    """Whether there is such a vendor and region. Where the files go elsewhere (`used` false), a vendor that we have no
+    store for is as good as any."""
+    vendor = VENDORS.get(address.vendor)
+    if used or vendor is None or not vendor.refused:
+        place(address)

@@ -1,0 +1,152 @@
+"""Rows as the contract's `serverResponse` and as the full record. Pure: rows in, JSON-able values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from models.repositories.apps import Behaviour
+from models.tables import File, Hole, Recording, Segment, Tenure
+from models.vocabulary import keys
+from models.vocabulary.spec import RecordingSpec
+from models.vocabulary.states import HoleState, SegmentState, Status, ended
+from models.vocabulary.ticks import seconds
+from scheduler import faults
+
+MIX: Final = "mix"
+_TRACK_TYPE: Final = {0: "audio", 1: "video", 2: "audio_and_video"}
+
+
+def identity(recording: Recording) -> dict[str, Any]:
+    return {
+        "cname": recording.cname,
+        "uid": recording.uid,
+        "resourceId": recording.resource_id,
+        "sid": recording.sid,
+    }
+
+
+def file_list(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
+    """fileListMode and fileList: a name in `hls` alone, items where MP4s are made, too. Empty before the first slice."""
+    spec = RecordingSpec.model_validate(recording.spec)
+    names = [keys.playlist_key(spec.file_prefix, recording.sid, recording.cname)] if recording.sliced else []
+    if "mp4" not in spec.av_file_type:
+        return {"fileListMode": "string", "fileList": names[0] if names else ""}
+    names += sorted(file.key for file in files if file.kind == "mp4")
+    item = {
+        "trackType": _TRACK_TYPE[spec.stream_types],
+        "uid": "0",
+        "mixedAllUser": True,
+        "isPlayable": True,
+        "sliceStartTime": recording.t0_ms or 0,
+    }
+    return {"fileListMode": "json", "fileList": [{"fileName": name} | item for name in names]}
+
+
+def queried(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
+    response = {"status": recording.status} | file_list(recording, files) | {"sliceStartTime": recording.t0_ms or 0}
+    return identity(recording) | {"serverResponse": response}
+
+
+def stopped(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
+    response = file_list(recording, files) | {"uploadingStatus": uploading(recording)}
+    return identity(recording) | {"serverResponse": response}
+
+
+def uploading(recording: Recording) -> str:
+    if recording.uploading:
+        return recording.uploading
+    return "uploaded" if recording.status == Status.EXITED else "unknown"
+
+
+def summary(recording: Recording) -> dict[str, Any]:
+    """One line of the list of recordings."""
+    return {
+        "sid": recording.sid,
+        "cname": recording.cname,
+        "uid": recording.uid,
+        "mode": recording.mode,
+        "status": recording.status,
+        "wanted": recording.wanted.value,
+        "reason": recording.reason,
+        "created_ms": recording.created_ms,
+        "started_ms": recording.t0_ms,
+        "ended_ms": recording.ended_ms,
+    }
+
+
+def record(
+    recording: Recording,
+    *,
+    segments: Sequence[Segment],
+    holes: Sequence[Hole],
+    files: Sequence[File],
+    tenures: Sequence[Tenure],
+) -> dict[str, Any]:
+    """The full truth about a recording; no secret is in it."""
+    stored = [segment for segment in segments if segment.state is SegmentState.STORED]
+    return summary(recording) | {
+        "resource_id": recording.resource_id,
+        "wanted_cause": recording.wanted_cause,
+        "what_happened": _ending(recording),
+        "fault": None if recording.fault is None else dict(recording.fault),
+        "warnings": list(recording.warnings),
+        "spec": recording.spec,
+        "weight": recording.weight,
+        "uploading": uploading(recording) if ended(recording.status) else recording.uploading,
+        "keep_until_ms": recording.keep_until_ms,
+        "segments": {
+            "count": len(segments),
+            "stored": len(stored),
+            "bytes": sum(segment.bytes for segment in stored),
+            "duration_s": seconds(sum(s.end_90k - s.start_90k for s in segments)),
+        },
+        "holes": [_hole(hole) for hole in holes if hole.state is not HoleState.FILLED],
+        "files": [_file(file) for file in files],
+        "tenures": [_tenure(tenure) for tenure in tenures],
+    }
+
+
+def _ending(recording: Recording) -> str:
+    if not ended(recording.status):
+        return ""
+    return faults.what_happened(
+        status=recording.status, reason=recording.reason, fault=recording.fault, ended_ms=recording.ended_ms
+    )
+
+
+def _hole(hole: Hole) -> Mapping[str, Any]:
+    return {
+        "track": hole.track,
+        "start_s": seconds(hole.start_90k),
+        "end_s": seconds(hole.end_90k),
+        "state": hole.state.value,
+        "cause": hole.cause,
+    }
+
+
+def _file(file: File) -> Mapping[str, Any]:
+    return {
+        "key": file.key,
+        "kind": file.kind,
+        "bytes": file.bytes,
+        "final": file.final,
+        "store": file.store,
+        "error": file.error,
+    }
+
+
+def _tenure(tenure: Tenure) -> Mapping[str, Any]:
+    return {
+        "epoch": tenure.epoch,
+        "node": tenure.node,
+        "role": tenure.role.value,
+        "state": tenure.state.value,
+        "created_ms": tenure.created_ms,
+        "ended_ms": tenure.ended_ms,
+        "cause": tenure.cause,
+    }
+
+
+def answers_after_end(behaviour: Behaviour) -> bool:
+    return behaviour.query_after_end == "record"
