@@ -1,7 +1,7 @@
 """The door to SQL: one `Database` a process, one `unit` of work a transaction, on PostgreSQL and SQLite alike.
 
-Lock order of a unit that takes several rows: recording, then node, then track. Units are short; nothing but SQL happens
-inside one.
+Lock order of a unit that takes several rows: recording, node, track, hole (another order works, but may deadlock, which
+is `StateUnavailable` after a second). Units are short; nothing but SQL happens inside one.
 """
 
 from __future__ import annotations

@@ -112,11 +112,11 @@ def reserve(
         try:
             # A single compare-and-set that loses has changed nothing; only of several must the first be undone.
             with session.begin_nested() if changes > 1 else nullcontext():
-                for hole in holes:
-                    _carve(session, hole, start_90k, end_90k, state=NO_HOLE, cause=hole.cause, owed=hole.owed_epoch)
                 if end_90k > head:
                     _append(session, me, head, end_90k)
                     _owe(session, me, head, start_90k, cause)
+                for hole in holes:
+                    _carve(session, hole, start_90k, end_90k, state=NO_HOLE, cause=hole.cause, owed=hole.owed_epoch)
                 session.add(
                     Segment(
                         sid=sid,
@@ -172,11 +172,11 @@ def gap(
         owed = [h for h in _holes(session, sid, track, start_90k, min(end_90k, head)) if h.state == HoleState.OWED]
         try:
             with session.begin_nested():
-                given_up = [_give_up_part(session, me, hole, start_90k, end_90k, cause, state) for hole in owed]
                 if end_90k > head:
                     _append(session, me, head, end_90k)
                     _owe(session, me, head, start_90k, cause)
                     _declare(session, me, max(head, start_90k), end_90k, cause, state)
+                given_up = [_give_up_part(session, me, hole, start_90k, end_90k, cause, state) for hole in owed]
         except _LostRace:
             continue
         return end_90k > head or any(given_up)
@@ -345,7 +345,10 @@ def _filler(session: Session, me: _Claimant, start_90k: int, end_90k: int, *, bu
     return max((epoch for epoch in (others, me.epoch if been_here and not but_me else None) if epoch), default=None)
 
 
-# -- changing: inside a savepoint, raising _LostRace --------------------------------------------------------------
+# -- changing, or raising _LostRace -------------------------------------------------------------------------------
+#
+# Always the track first, then holes in order: PostgreSQL keeps the lock of a row whose compare-and-set was lost, so
+# another order would deadlock now and then.
 
 
 def _append(session: Session, me: _Claimant, seen_90k: int, end_90k: int) -> None:
