@@ -106,24 +106,21 @@ def test_an_unknown_codec_is_told_once() -> None:
     assert len(seen.warnings) == 1
 
 
+@pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("codec", ["h264", "vp8", "vp9"])
-def test_torn_and_flipped_units_never_raise_and_a_key_unit_heals(codec: str) -> None:
-    chance = random.Random(11)
+def test_torn_and_flipped_units_never_raise_and_whole_ones_heal(codec: str, seed: int) -> None:
+    chance = random.Random(seed)
     seen = Watched()
     units = numbered(46, 15, codec)
     for n, (at, unit) in enumerate(units):
         content = bytearray(unit.data)
-        if n not in (0, 30) and n < 40:
-            for _ in range(20):
+        if n < 30:  # key units too: a decoder that such a one has spoiled must not stay so
+            for _ in range(chance.randrange(20)):
                 content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-            content = content[: chance.randrange(len(content))]
+            content = content[: chance.randrange(len(content) + 1)]
         seen.track.push(replace(unit, data=bytes(content)), at)
         seen.track.advance(at)
-    healed = Watched()
-    healed.push(units[45:])
-    seen.track.push(replace(units[30][1]), tick(46))
-    seen.track.advance(tick(46))
-    assert seen.number() == 30
+    assert seen.number() == 45
 
 
 def test_late_units_are_counted_and_keep_the_chain_whole() -> None:

@@ -7,11 +7,13 @@ import shutil
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from models.vocabulary.errors import DiskFull
-from models.vocabulary.ticks import AAC_TICKS, audio_frame_from, frame_tick
+from models.vocabulary.ticks import AAC_TICKS, LEAD_90K, audio_frame_from, audio_tick, frame_tick
 from tests.segment.scripted import Tenure, full, in_order, numbered, play, spec, tone, tones
+from workers.recorder.segment import encoding
 from workers.recorder.segment.recovery import recover
 
 S = 90_000
@@ -94,6 +96,30 @@ def test_a_killed_recorders_file_is_continued_mid_slot(tmp_path: Path) -> None:
     seam = audio_frame_from(saved.end_90k)
     assert max(error[j] for j in range(seam - 3, seam + 4)) < 0.02
     assert hashlib.md5(saved.path.read_bytes()).hexdigest() == saved.md5
+
+
+def test_each_slice_stands_alone(tmp_path: Path) -> None:
+    for k, s in enumerate(recorded(tmp_path, 15, 4).slices):
+        assert play([s], tmp_path).numbers == list(range(30 * k, 30 * k + 30))
+        with av.open(str(s.path)) as file:
+            assert next(file.demux(video=0)).is_keyframe
+            first_heard = next(file.demux(audio=0))
+        assert first_heard.pts == LEAD_90K + audio_tick(audio_frame_from(s.start_90k))
+
+
+def test_more_threads_change_nothing_on_the_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "encoder_threads", lambda *size: 2)
+    played = play(recorded(tmp_path, 30, 4).slices, tmp_path)
+    assert played.numbers == list(range(120))
+    assert [at for at, _ in played.pictures] == [frame_tick(n, 30) for n in range(120)]
+
+
+def test_a_second_thread_comes_with_1080p60() -> None:
+    assert [encoding.encoder_threads(*size) for size in ((360, 640, 15), (1920, 1080, 30), (1920, 1080, 60))] == [
+        1,
+        1,
+        2,
+    ]
 
 
 def test_a_slices_checksum_and_length_are_those_of_its_file(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ class VideoTrack:
         self._frozen_since_90k: int | None = None  # waiting for a key unit after a loss
         self._drawn_90k: int | None = None
         self._asked_90k: int | None = None
-        self._failures = 0
+        self._failures = 0  # in a row
+        self._fruitless = 0  # units in a row that brought no picture
         self._reported = False
 
     def push(self, unit: Unit, at_90k: int) -> None:
@@ -110,6 +111,8 @@ class VideoTrack:
             self._codec, self._context = unit.codec, None
         if unit.key:
             self._frozen_since_90k = None
+            if self._fruitless:
+                self._context = None  # a corrupt unit can leave a decoder that refuses even whole ones for ever
             return True
         if unit.gap:
             self._lost(at_90k)
@@ -129,14 +132,16 @@ class VideoTrack:
             self._failed(at_90k)
             return
         if not frames:
+            self._fruitless += 1
             return
-        self._failures = 0
+        self._failures = self._fruitless = 0
         self.counts.decoded += len(frames)
         self.picture = Picture(frames[-1], unit.rotation % 360)
 
     def _failed(self, at_90k: int) -> None:
         self.counts.dropped += 1
         self._failures += 1
+        self._fruitless += 1
         self._lost(at_90k)
         self._ask(at_90k)
         if not self._reported and (self._failures >= _HOPELESS or self._codec not in _DECODERS):

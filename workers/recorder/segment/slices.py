@@ -104,7 +104,7 @@ class Part:
     def close(self, start_90k: int, end_90k: int) -> ClosedSlice:
         with self._disk():
             self._end()
-        self.part.rename(self.path)
+            self.part.rename(self.path)
         return ClosedSlice(start_90k, end_90k, self.path, self._file.bytes, self._file.md5)
 
     def leave(self) -> None:
