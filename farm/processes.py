@@ -17,7 +17,7 @@ from models.vocabulary.errors import ReelyardError
 class PartFailed(ReelyardError):
     """A part of the farm did not come up."""
 
-    code, reason = 9400, "farm"
+    code, reason = 9500, "farm"
 
 
 @dataclass(frozen=True, slots=True)

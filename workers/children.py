@@ -1,4 +1,7 @@
-"""Recorder subprocesses, all spawned by one long-lived thread.
+"""Recorder subprocesses, all spawned by one long-lived thread, and one always ready for the next start.
+
+A new interpreter needs a second or more to import libav, numpy and the stores; a spare that has done so and waits for its
+first line makes starts and restarts as short as joining the channel.
 
 PR_SET_PDEATHSIG is tied to the *thread* that spawned (traps 3): a pool thread that ends would take its recorders with it.
 The child asks for the signal itself; nothing of ours runs between fork and exec in a threaded parent.
@@ -11,51 +14,52 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-Argv = list[str]
+Child = subprocess.Popen[bytes]
 
 
 class Nursery:
-    def __init__(self, argv: Callable[[str], Argv] | None = None) -> None:
-        self._argv = argv or recorder_argv
-        self._orders: queue.SimpleQueue[tuple[str, Path, Future[subprocess.Popen[bytes]]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="nursery", daemon=True)
-        self._thread.start()
+    def __init__(self) -> None:
+        self._orders: queue.SimpleQueue[Future[Child] | None] = queue.SimpleQueue()
+        self._spare: Child | None = None
+        threading.Thread(target=self._run, name="nursery", daemon=True).start()
 
-    def spawn(self, title: str, log: Path) -> subprocess.Popen[bytes]:
-        """A new recorder; `title` (sid.epoch) is all that its command line shows, its log goes to a file of its spool."""
-        future: Future[subprocess.Popen[bytes]] = Future()
-        self._orders.put((title, log, future))
+    def spawn(self) -> Child:
+        """A recorder that waits for its first line. Its log goes where ours goes."""
+        future: Future[Child] = Future()
+        self._orders.put(future)
         return future.result(timeout=30)
 
     def close(self) -> None:
         self._orders.put(None)
 
     def _run(self) -> None:
+        self._spare = start()
         while (order := self._orders.get()) is not None:
-            title, log, future = order
             try:
-                future.set_result(self._start(title, log))
+                order.set_result(self._next())
             except BaseException as error:  # raised again in the thread that asked
-                future.set_exception(error)
+                order.set_exception(error)
+        if self._spare is not None and self._spare.stdin is not None:
+            self._spare.stdin.close()  # it leaves at the end of its stdin
 
-    def _start(self, title: str, log: Path) -> subprocess.Popen[bytes]:
-        with log.open("ab") as stderr:
-            return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                self._argv(title),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,  # Ctrl-C reaches the farm, which ends recorders in order
-                env=child_environment(),
-            )
+    def _next(self) -> Child:
+        spare, self._spare = self._spare, None
+        child = spare if spare is not None and spare.poll() is None else start()
+        self._spare = start()
+        return child
 
 
-def recorder_argv(title: str) -> Argv:
-    return [sys.executable, "-m", "workers.recorder", title]
+def start() -> Child:
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "workers.recorder"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C reaches the farm, which ends recorders in order
+        env=child_environment(),
+    )
 
 
 def child_environment() -> dict[str, str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import queue
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from models.vocabulary import pipe
 from workers.children import Nursery
@@ -29,8 +27,8 @@ class Exited:
 class RecorderProcess:
     """`tell` is called from two threads of its own with each line and, last, with the exit."""
 
-    def __init__(self, nursery: Nursery, title: str, log: Path, tell: Callable[[Line | Exited], None]) -> None:
-        self._child: subprocess.Popen[bytes] = nursery.spawn(title, log)
+    def __init__(self, nursery: Nursery, title: str, tell: Callable[[Line | Exited], None]) -> None:
+        self._child = nursery.spawn()
         self._tell = tell
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         for work in (self._read, self._write):

@@ -169,7 +169,7 @@ class Supervision:
 
     def _start_child(self) -> None:
         title = f"{self.who.sid}.{self.who.epoch}"
-        self._child = RecorderProcess(self._nursery, title, self._spool.folder / "log", self._inbox.put)
+        self._child = RecorderProcess(self._nursery, title, self._inbox.put)
         self._heard_at, self._alive, self._drained = self._now(), None, None
         self._say(self._begin())
         self._say(pipe.Committed(n=self._committed, later=tuple(self._later)))

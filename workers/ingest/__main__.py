@@ -1,9 +1,10 @@
-"""`python -m workers.ingest`: settings from the environment, ends on SIGTERM."""
+"""`python -m workers.ingest`: settings from the environment, ends on SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 
 from models.settings import settings
 from workers.ingest.process import Ingest
@@ -12,6 +13,8 @@ from workers.ingest.process import Ingest
 async def run() -> None:
     ingest = Ingest(settings())
     await ingest.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ingest.stop)
     await ingest.serve()
 
 

@@ -105,6 +105,7 @@ def _nals(annex_b: bytes) -> Iterator[bytes]:
     while at >= 0:
         start = at + 3
         at = annex_b.find(b"\0\0\1", start)
-        nal = annex_b[start : at if at >= 0 else len(annex_b)].rstrip(b"\0") if at >= 0 else annex_b[start:]
+        # What precedes a four-byte start code is that code's first zero, not the unit's last byte.
+        nal = annex_b[start:at].rstrip(b"\0") if at >= 0 else annex_b[start:]
         if nal:
             yield nal

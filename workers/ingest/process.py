@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import uvicorn
@@ -26,6 +28,14 @@ _TICK_S: Final = 0.02
 _SLOW_TICK_S: Final = 1.0
 
 
+class _Http(uvicorn.Server):
+    """Signals are the process's: uvicorn would die of them before publishers and recorders are told."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class Ingest:
     """`start`, then `serve` until told to end. Raises `Internal` when the farm has no secret, OSError when a port is taken."""
 
@@ -37,7 +47,7 @@ class Ingest:
         self.units = UnitServer(self.rooms, keys, time.monotonic, time.time)
         self._bind = _host_port(settings.ingest_bind)
         self._units_bind = _host_port(settings.ingest_units_bind)
-        self._http: uvicorn.Server | None = None
+        self._http: _Http | None = None
         self._socket: socket.socket | None = None
         self.port = 0
         self.units_port = 0
@@ -55,12 +65,12 @@ class Ingest:
             ws="none",
             timeout_graceful_shutdown=2,
         )
-        self._http = uvicorn.Server(config)
-        log.info("ingest listens on port %d, units on port %d", self.port, self.units_port)
+        self._http = _Http(config)
 
     async def serve(self) -> None:
-        """Until SIGTERM, SIGINT or `stop`. Publishers and recorders are told to go."""
+        """Until `stop`. Publishers and recorders are told to go."""
         assert self._http is not None and self._socket is not None, "start() first"
+        log.info("ingest listens on port %d, units on port %d", self.port, self.units_port)
         tickers = [asyncio.create_task(self._tick()), asyncio.create_task(self._slow_tick())]
         for ticker in tickers:
             ticker.add_done_callback(lambda _: self.stop())  # without its ticks the ingest is no good

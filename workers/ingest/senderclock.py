@@ -17,10 +17,11 @@ STEP_S: Final = 0.1
 #: its time may step, too little to be heard, rather than be wrong for minutes.
 _SETTLING_S: Final = 3.0
 _SETTLING_STEP_S: Final = 0.003
-#: Reports of one track that disagree by more mean that the sender's wall clock was set.
+#: A report so much earlier than those before, or so many later in a row, mean that the sender's wall clock was set.
 _REPORT_JUMP_S: Final = 0.1
-#: Low-pass of the reports: their wall time is when the report was made, not when the picture was taken.
-_REPORT_GAIN: Final = 0.1
+_REPORTS_LATER: Final = 3
+#: Encoding makes one track later than another, but tracks that seem further apart have a report that is wrong.
+_APART_S: Final = 0.5
 #: A packet may come so long before or after its predicted time; beyond that its timestamps have a new origin.
 _EARLY_S: Final = 1.0
 _LATE_S: Final = 10.0
@@ -51,16 +52,17 @@ class TrackClock:
         self._sender = sender
         self._floor = Floor()
         self._applied = Slewed()
-        self.report_s: float | None = None  # sender's wall clock minus media time
+        self._reports = Floor()  # sender's wall clock minus media time: a sender under load reports late, never early
+        self._later = 0
         self._stepped = False
         self._born: float | None = None
 
     @property
     def transit_s(self) -> float | None:
         """Least (arrival - sender's wall clock) of this track; None before its first report."""
-        if self.report_s is None or self._floor.value is None:
+        if self._reports.value is None or self._floor.value is None:
             return None
-        return self._floor.value - self.report_s
+        return self._floor.value - self._reports.value
 
     def arrived(self, media_s: float, now: float) -> None:
         """A packet came. To be told of every packet, in any order."""
@@ -72,18 +74,19 @@ class TrackClock:
             self._born = now
         self._floor.see(now - media_s, now)
 
-    def reported(self, ntp: int, media_s: float) -> None:
+    def reported(self, ntp: int, media_s: float, now: float) -> None:
         """A sender report: its 64-bit NTP time and the media time it stands for."""
         if ntp == 0:  # nothing was sent yet
             return
         seen = ntp / _NTP_UNITS - media_s
-        if self.report_s is None:
-            self.report_s = seen
-        elif abs(seen - self.report_s) > _REPORT_JUMP_S:
+        off_s = 0.0 if self._reports.value is None else seen - self._reports.value
+        self._later = self._later + 1 if off_s > _REPORT_JUMP_S else 0
+        if off_s < -_REPORT_JUMP_S or self._later >= _REPORTS_LATER:
             self._sender.forget_reports()
-            self.report_s = seen
-        else:
-            self.report_s += _REPORT_GAIN * (seen - self.report_s)
+        self._reports.see(seen, now)
+
+    def forget_reports(self) -> None:
+        self._reports, self._later = Floor(), 0
 
     def time_of(self, media_s: float, now: float) -> float:
         """Capture time of a unit that has arrived."""
@@ -106,13 +109,14 @@ class TrackClock:
 
     def _target(self) -> float:
         assert self._floor.value is not None, "a unit has arrived before its packets"
-        transit_s = self._sender.transit_s()
-        if self.report_s is None or transit_s is None:
+        own_s, shared_s = self.transit_s, self._sender.transit_s()
+        if own_s is None or shared_s is None or own_s - shared_s > _APART_S:
             return self._floor.value
-        return self.report_s + transit_s
+        return self._floor.value - (own_s - shared_s)
 
     def _restart(self) -> None:
-        self._floor, self._applied, self.report_s, self._born = Floor(), Slewed(), None, None
+        self._floor, self._applied, self._born = Floor(), Slewed(), None
+        self.forget_reports()
         self._stepped = True
 
 
@@ -136,4 +140,4 @@ class SenderClock:
 
     def forget_reports(self) -> None:
         for track in self._tracks:
-            track.report_s = None
+            track.forget_reports()

@@ -131,7 +131,8 @@ class Tap:
             return  # aiortc would end the receiver; a sender may say BYE and go on with another SSRC
         if isinstance(packet, RtcpSrPacket) and packet.ssrc == self._ssrc:
             report = packet.sender_info
-            self._clock.reported(report.ntp_timestamp, self._timestamps.at(report.rtp_timestamp) / self._rate)
+            media_s = self._timestamps.at(report.rtp_timestamp) / self._rate
+            self._clock.reported(report.ntp_timestamp, media_s, self._now())
         await self._rtcp(packet)
 
     async def _estimate(self, packet: RtpPacket, arrival_time_ms: int) -> None:

@@ -98,7 +98,7 @@ class RecorderLink(asyncio.Protocol):
 
     def __init__(self, server: UnitServer) -> None:
         self._server = server
-        self._decoder = Decoder()
+        self._decoder = Decoder(units=False)
         self._transport: asyncio.Transport | None = None
         self._room: Room | None = None
         self._subscriptions: dict[int, _Subscription] = {}
@@ -205,8 +205,8 @@ class RecorderLink(asyncio.Protocol):
         if self._transport.get_write_buffer_size() + len(unit.data) > MAX_UNSENT_BYTES:
             self._drop(subscription, unit)
             return
-        self._transport.write(unit_head(subscription.number, unit, gap=unit.gap or subscription.gap))
-        self._transport.write(unit.data)
+        head = unit_head(subscription.number, unit, gap=unit.gap or subscription.gap)
+        self._transport.writelines((head, unit.data))
         subscription.wait_for_key = subscription.gap = False
 
     def _drop(self, subscription: _Subscription, unit: Unit) -> None:
