@@ -144,9 +144,13 @@ def _framed(kind: int, body: bytes) -> bytes:
 
 
 class Decoder:
-    """Bytes in as they come, frames out. After a `WireError` the connection is of no more use."""
+    """Bytes in as they come, frames out. After a `WireError` the connection is of no more use.
 
-    def __init__(self) -> None:
+    `units`: whether the other side may send units, which are large.
+    """
+
+    def __init__(self, units: bool = True) -> None:
+        self._units = units
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -173,7 +177,7 @@ class Decoder:
         (length,) = _LENGTH.unpack_from(self._buffer, start)
         if length < 1:
             raise WireError("an empty frame")
-        unit = self._buffer[start + 4] == _UNIT_TYPE
+        unit = self._units and self._buffer[start + 4] == _UNIT_TYPE
         if length > 1 + (MAX_UNIT_BYTES + _UNIT.size + 255 if unit else MAX_CONTROL_BYTES):
             raise WireError(f"a frame of {length} bytes")
         return start + 4 + length if have >= 4 + length else None

@@ -219,3 +219,22 @@ def test_an_endless_unit_is_dropped_and_memory_stays_bounded() -> None:
     for n in range(5000):
         stream.packet(n & 0xFFFF, 0, False, b"\x10" + bytes(1200), 0.0)
     assert stream.asks(1.0).pli
+
+
+@given(
+    CODECS,
+    st.lists(
+        st.tuples(st.integers(0, 65_535), st.integers(0, 10), st.booleans(), st.binary(max_size=12), st.floats(0, 0.5)),
+        max_size=60,
+    ),
+)
+def test_packets_of_any_content_are_units_or_nothing(
+    codec: str, packets: list[tuple[int, int, bool, bytes, float]]
+) -> None:
+    stream, now, got = RtpStream(codec), 0.0, []
+    for sequence, rtp_time, marker, payload, later_s in packets:
+        now += later_s
+        got += stream.packet(sequence, rtp_time, marker, payload, now)
+        got += stream.tick(now)
+        assert len(stream.asks(now).nack) <= 200
+    assert all(unit.payload for unit in got)

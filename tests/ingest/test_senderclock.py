@@ -40,9 +40,9 @@ class Sender:
             captured += step_s
         return arrivals
 
-    def report(self, name: str, at_s: float) -> None:
-        wall_s = 1.7e9 + at_s * (1 + self.drift) + self.wall_error_s
-        self.tracks[name].reported(ntp(wall_s), at_s * (1 + self.drift) + 500.0)
+    def report(self, name: str, at_s: float, late_s: float = 0.0) -> None:
+        wall_s = 1.7e9 + at_s * (1 + self.drift) + self.wall_error_s + late_s
+        self.tracks[name].reported(ntp(wall_s), at_s * (1 + self.drift) + 500.0, at_s + 0.05)
 
 
 def errors(sender: Sender, to_s: float, reports: bool = True) -> dict[str, list[tuple[float, float]]]:
@@ -110,14 +110,32 @@ def test_timestamps_that_start_anew_are_a_step_that_says_so() -> None:
     assert clock.take_step() and not clock.take_step()
 
 
-def test_a_senders_clock_that_is_set_does_not_tear_its_tracks_apart() -> None:
+@pytest.mark.parametrize("set_by_s", [3.0, -3.0])
+def test_a_senders_clock_that_is_set_does_not_tear_its_tracks_apart(set_by_s: float) -> None:
     sender = Sender(jitter_s=0.0)
-    found = errors(sender, 10.0)
-    before = found["audio"][-1][1]
-    sender.wall_error_s = 3.0
-    sender.report("audio", 10.0)
-    for n in range(100):
+    before = errors(sender, 10.0)["audio"][-1][1]
+    sender.wall_error_s = set_by_s
+    for n in range(500):
         at = 10.0 + n * AUDIO_S
+        if n % 50 == 0:
+            sender.report("audio", at)
+        if n % 50 == 25:
+            sender.report("video", at)
+        for name, encode_s in (("audio", 0.055), ("video", 0.035)):
+            clock = sender.tracks[name]
+            clock.arrived(at + 500.0, at + encode_s)
+            assert clock.time_of(at + 500.0, at + encode_s) - at == pytest.approx(before, abs=0.025)
+
+
+@pytest.mark.parametrize("late_s", [0.3, 2.0])
+@pytest.mark.parametrize("reports", [1, 2, 6])
+def test_a_sender_that_reports_late_under_load_does_not_move_its_other_track(late_s: float, reports: int) -> None:
+    sender = Sender(jitter_s=0.0)
+    before = errors(sender, 10.0)["audio"][-1][1]
+    for n in range(500):
+        at = 10.0 + n * AUDIO_S
+        if n % 50 == 0:
+            sender.report("video", at, late_s if n < 50 * reports else 0.0)
         clock = sender.tracks["audio"]
         clock.arrived(at + 500.0, at + 0.055)
         assert clock.time_of(at + 500.0, at + 0.055) - at == pytest.approx(before, abs=0.025)

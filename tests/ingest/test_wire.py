@@ -121,6 +121,13 @@ def test_an_oversized_frame_is_refused_before_it_is_read(kind: int, length: int)
         Decoder().feed(struct.pack("!IB", length, kind))
 
 
+def test_who_only_takes_commands_buffers_no_unit() -> None:
+    unit = Carried(1, Unit("", "h264", bytes(MAX_CONTROL_BYTES), 1.0, True))
+    assert Decoder().feed(encode(unit)) == [unit]
+    with pytest.raises(WireError):
+        Decoder(units=False).feed(encode(unit)[:5])
+
+
 def test_the_largest_unit_passes_and_one_byte_more_is_not_sent() -> None:
     largest = Unit("", "h264", bytes(MAX_UNIT_BYTES), 1.0, True)
     (frame,) = Decoder().feed(encode(Carried(1, largest)))
