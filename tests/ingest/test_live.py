@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 import av
 import httpx
@@ -215,7 +216,7 @@ def test_a_publisher_is_told_what_arrived_and_how_much_may() -> None:
     assert report.reports[0].packets_lost == 0 and report.reports[0].highest_sequence > 0
 
 
-def _keeping(told: list[AnyRtcpPacket]) -> Callable[[AnyRtcpPacket], Coroutine[None, None, None]]:
+def _keeping(told: list[AnyRtcpPacket]) -> Callable[[AnyRtcpPacket], Coroutine[Any, Any, None]]:
     async def keep(packet: AnyRtcpPacket) -> None:
         told.append(packet)
 
