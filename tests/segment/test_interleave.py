@@ -61,6 +61,29 @@ def test_each_frame_goes_once_into_the_piece_it_starts_in(
         )
 
 
+@given(start=st.integers(0, 400_000), length=st.integers(0, 500_000), known_late=st.booleans())
+def test_sound_alone_is_cut_at_the_edges_too(start: int, length: int, known_late: bool) -> None:
+    end = start + length
+    own = range(audio_frame_from(start), audio_frame_from(end))
+    merge: Interleave[Frame] = Interleave(start, 1, None, audio=True)
+    out: list[tuple[Piece, Frame, bool]] = []
+    if not known_late:
+        merge.finish(end)
+    for j in [*own, own.stop, own.stop + 1]:
+        merge.add(Frame(False, audio_tick(j), audio_tick(j)))
+        if j < own.stop:
+            out += merge.ready()
+    if known_late:
+        merge.finish(end)
+    out += merge.ready()
+    assert [f.at_90k for _, f, _ in out] == [audio_tick(j) for j in own]
+    closed = [piece for piece, _, last in out if last]
+    if merge.owed == 0 and out and not out[-1][2]:
+        closed.append(merge.piece)  # all its frames had come before its end was known
+    assert [p.start_90k for p in closed] == ([start, *(p.end_90k for p in closed[:-1])] if closed else [])
+    assert all(p.sounds > 0 and (p.end_90k == end or p.end_90k % 90_000 == 0) for p in closed)
+
+
 def test_a_medium_that_is_behind_is_waited_for() -> None:
     merge: Interleave[Frame] = Interleave(0, 6, 15, audio=True)
     merge.add(Frame(False, 0, 0))

@@ -147,6 +147,16 @@ def test_sound_alone_begins_in_the_last_moment_of_a_slot(tmp_path: Path) -> None
     assert [(s.start_90k, s.end_90k) for s in tenure.slices] == [(2 * S - 100, 4 * S)]
 
 
+@pytest.mark.parametrize(
+    ("first", "end", "true_end"), [(0, 2 * S + 10, 2 * S), (5, 100, 5), (0, 2 * S + 481, 2 * S + 481)]
+)
+def test_sound_alone_ends_where_its_last_slice_does(tmp_path: Path, first: int, end: int, true_end: int) -> None:
+    tenure = Tenure(spec(streams=0), tmp_path, first_90k=first)
+    tenure.play(tones(5), end)
+    assert tenure.programme.finish(end) == true_end
+    assert [s.end_90k for s in tenure.slices[-1:]] == ([true_end] if true_end > first else [])
+
+
 def test_a_killed_recording_of_sound_alone_is_continued(tmp_path: Path) -> None:
     killed = Tenure(spec(streams=0), tmp_path / "a")
     killed.play(tones(6), 3 * S)

@@ -107,10 +107,9 @@ class Programme:
             end_90k = max(end_90k, self._position_90k)
         if self._spec.has_audio:
             self._sounds(audio_frame_from(end_90k) + POST_AUDIO_FRAMES)
-        self._slices.finish(end_90k, self._encode.flush())
-        self._position_90k = end_90k
+        self._position_90k = self._slices.finish(end_90k, self._encode.flush())
         self._close()
-        return end_90k
+        return self._position_90k
 
     def abort(self) -> None:
         """Let go of everything; the open slice's `.part` stays with what it holds."""

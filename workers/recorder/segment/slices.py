@@ -157,13 +157,18 @@ class Slices:
             if last:
                 self._close(piece)
 
-    def finish(self, end_90k: int, tail: Iterable[Coded]) -> None:
-        """`tail` is all that is still missing before `end_90k`; the last slice is closed there."""
+    def finish(self, end_90k: int, tail: Iterable[Coded]) -> int:
+        """`tail` is all that is still missing before `end_90k`; the last slice is closed there.
+
+        Answers where the slices end: an AAC frame or less before `end_90k` when nothing starts between.
+        """
         self._interleave.finish(end_90k)
         self.write(tail)
         if self._part is not None and self._interleave.owed == 0:
             self._close(self._interleave.piece)  # all of it had been written before the end was known
+            return self._interleave.piece.end_90k
         assert self._part is None, "the encoders owe frames of the last slice"
+        return self._interleave.piece.start_90k
 
     def abort(self) -> None:
         if self._part is not None:
