@@ -259,7 +259,7 @@ class _Part:
             height=height,
             fps=self.script.fps,
             colour=self.script.colour or COLOURS[(self.number - 1) % len(COLOURS)],
-            name=(self.script.name or self.script.id) + (" · screen" if screen else ""),
+            name=(self.script.name or self.script.id) + (" (screen)" if screen else ""),
             gop_s=self.script.gop_s,
             rotation=0 if screen else self.rotation,  # type: ignore[arg-type]  # validated by the script
         )
