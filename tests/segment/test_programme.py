@@ -75,12 +75,13 @@ def test_a_killed_recorders_file_is_continued_mid_slot(tmp_path: Path) -> None:
     killed.programme.show(full())
     killed.play(units, 4 * S - 9_000)  # 0.1 s before the edge: nothing of slot 1 is closed
     part = tmp_path / "a" / f"e1_{killed.programme.slice_start_90k:012d}.ts.part"
-    torn = tmp_path / "torn.part"
-    torn.write_bytes(part.read_bytes()[:-1000])
+    content = part.read_bytes()[:-1000]
     killed.programme.abort()
     assert part.exists(), "abort keeps what is written"
-    saved = recover(torn, tmp_path / "saved.ts", fps=fps, audio=True)
+    part.write_bytes(content)
+    saved = recover(part, part.with_suffix(""), fps=fps, audio=True)
     assert saved is not None
+    assert part.read_bytes() == content, "should this be killed, it can be done again"
     assert saved.start_90k == 2 * S
     assert 4 * S - saved.end_90k < 2 * S
     second = Tenure(spec(), tmp_path / "b", first_90k=saved.end_90k, epoch=2)
@@ -161,8 +162,9 @@ def test_a_killed_recording_of_sound_alone_is_continued(tmp_path: Path) -> None:
     killed = Tenure(spec(streams=0), tmp_path / "a")
     killed.play(tones(6), 3 * S)
     part = next((tmp_path / "a").glob("*.part"))
-    saved = recover(part, tmp_path / "saved.ts", fps=None, audio=True, start_90k=2 * S)
+    saved = recover(part, tmp_path / "saved.ts", fps=None, audio=True, near_90k=2 * S)
     assert saved is not None
+    assert saved.start_90k == 2 * S
     killed.programme.abort()
     second = Tenure(spec(streams=0), tmp_path / "b", first_90k=saved.end_90k, epoch=2)
     second.play(tones(6), 5 * S, since_90k=saved.end_90k - S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -19,6 +19,9 @@ from workers.recorder.segment.slices import ClosedSlice, Part
 
 #: PTS in mpegts have 33 bits: they wrap after 26.5 h.
 _WRAP: Final = 1 << 33
+
+#: What is being rewritten must not lie on what it is rewritten from: this process may be killed, too.
+_SAVING: Final = ".saving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,12 @@ def recover(
     fps: int | None,
     audio: bool,
     near_90k: int = 0,
-    start_90k: int | None = None,
 ) -> ClosedSlice | None:
     """Write what a `.part` holds as the slice `out`, or None when it holds nothing whole. `part` is left alone.
 
-    `near_90k`: any tick within 13 h of it, since PTS wrap. `start_90k`: where an audio-only slice began, which its
-    frames do not say. Its end is where the next tenure's first frame stands, with no discontinuity between.
+    `near_90k`: where it is thought to begin, within 13 h, since PTS wrap. Sound alone does not say where its slice
+    begins: at `near_90k`, if its first frame is the first that starts there. The slice's end is where the next
+    tenure's first frame stands, with no discontinuity between.
     """
     try:
         source = av.open(str(part))
@@ -94,7 +97,9 @@ def recover(
         found = kept(frames, heard, fps, audio=audio)
         if found is None:
             return None
-        return _rewritten(out, (video, sound), found, _stamped(found, pictures, frames, sounds, heard, fps), start_90k)
+        if fps is None and audio_frame_from(near_90k) == audio_frame_from(found.start_90k):
+            found = replace(found, start_90k=near_90k)
+        return _rewritten(out, (video, sound), found, _stamped(found, pictures, frames, sounds, heard, fps))
 
 
 def _whole_packets(
@@ -141,13 +146,12 @@ def _rewritten(
     templates: tuple[VideoStream | None, AudioStream | None],
     found: Kept,
     frames: Iterator[Coded],
-    start_90k: int | None,
 ) -> ClosedSlice:
-    new = Part(out, *templates)
+    new = Part(out, *templates, suffix=_SAVING)
     try:
         for frame in frames:
             new.mux(frame)
     except BaseException:
         new.leave()
         raise
-    return new.close(found.start_90k if start_90k is None else start_90k, found.end_90k)
+    return new.close(found.start_90k, found.end_90k)

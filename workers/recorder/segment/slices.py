@@ -81,10 +81,10 @@ class HashedFile:
 
 
 class Part:
-    """One mpegts file while it grows, at `path` + ".part"; templates are streams whose parameters it copies."""
+    """One mpegts file while it grows, beside `path` with a suffix; templates are streams whose parameters it copies."""
 
-    def __init__(self, path: Path, video: VideoStream | None, audio: AudioStream | None) -> None:
-        self.path, self.part = path, path.with_name(path.name + PART)
+    def __init__(self, path: Path, video: VideoStream | None, audio: AudioStream | None, *, suffix: str = PART) -> None:
+        self.path, self.part = path, path.with_name(path.name + suffix)
         try:
             self._file = HashedFile(self.part)
         except OSError as error:
