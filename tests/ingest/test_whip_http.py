@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -94,6 +95,20 @@ def test_a_uid_of_65_characters_is_refused() -> None:
     uid = "u" * 65
     answer = ask(lambda ingest, http: http.post(endpoint(ingest, uid), content="v=0", headers=bearer(uid=uid)))
     assert answer.status_code == 400 and "64" in answer.text
+
+
+def test_a_uid_is_any_text_also_with_a_slash() -> None:
+    uid = "Zoë/2 ?#%"
+
+    async def publish(ingest: Ingest, http: httpx.AsyncClient) -> httpx.Response:
+        url = endpoint(ingest, quote(uid, safe=""))
+        answer = await http.post(url, content=await offer(), headers=bearer(uid=uid))
+        assert [p.user.id for p in ingest.whip.publishers] == [uid]
+        assert (await http.delete(httpx.URL(url).join(answer.headers["Location"]))).status_code == 200
+        assert (await http.post(url + "/more", content="v=0", headers=bearer(uid=uid))).status_code == 404
+        return answer
+
+    assert ask(publish).status_code == 201
 
 
 def test_a_full_ingest_says_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,13 @@ from models.vocabulary.offset import Floor, Slewed
 STEP_S: Final = 0.1
 #: A young track's first packets were late with the handshake, and its first report is yet to come: until it is so old
 #: its time may step, too little to be heard, rather than be wrong for minutes.
-_SETTLING_S: Final = 3.0
+_SETTLING_S: Final = 4.0
 _SETTLING_STEP_S: Final = 0.003
 #: A report so much earlier than those before, or so many later in a row, mean that the sender's wall clock was set.
 _REPORT_JUMP_S: Final = 0.1
 _REPORTS_LATER: Final = 3
+#: One report alone may be late; two seldom both are.
+_REPORTS_NEEDED: Final = 2
 #: Encoding makes one track later than another, but tracks that seem further apart have a report that is wrong.
 _APART_S: Final = 0.5
 #: A packet may come so long before or after its predicted time; beyond that its timestamps have a new origin.
@@ -53,14 +55,14 @@ class TrackClock:
         self._floor = Floor()
         self._applied = Slewed()
         self._reports = Floor()  # sender's wall clock minus media time: a sender under load reports late, never early
-        self._later = 0
+        self._later = self._reported = 0
         self._stepped = False
         self._born: float | None = None
 
     @property
     def transit_s(self) -> float | None:
-        """Least (arrival - sender's wall clock) of this track; None before its first report."""
-        if self._reports.value is None or self._floor.value is None:
+        """Least (arrival - sender's wall clock) of this track; None before it has reported enough."""
+        if self._reports.value is None or self._floor.value is None or self._reported < _REPORTS_NEEDED:
             return None
         return self._floor.value - self._reports.value
 
@@ -83,10 +85,11 @@ class TrackClock:
         self._later = self._later + 1 if off_s > _REPORT_JUMP_S else 0
         if off_s < -_REPORT_JUMP_S or self._later >= _REPORTS_LATER:
             self._sender.forget_reports()
+        self._reported += 1
         self._reports.see(seen, now)
 
     def forget_reports(self) -> None:
-        self._reports, self._later = Floor(), 0
+        self._reports, self._later, self._reported = Floor(), 0, 0
 
     def time_of(self, media_s: float, now: float) -> float:
         """Capture time of a unit that has arrived."""

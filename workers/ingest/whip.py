@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -63,13 +63,12 @@ class Whip:
         return list(self._publishers.values())
 
     def app(self) -> Starlette:
-        publish = "/whip/{appid}/{cname}/{uid}"
+        sessions = "/whip/{path:path}"  # taken apart by us: a uid may have an encoded slash in it
         return Starlette(
             routes=[
-                Route(publish, _answering(self._publish), methods=["POST"]),
-                Route(publish, self._options, methods=["OPTIONS"]),
-                Route(publish + "/{session}", _answering(self._delete), methods=["DELETE"]),
-                Route(publish + "/{session}", self._options, methods=["OPTIONS"]),
+                Route(sessions, _answering(self._publish), methods=["POST"]),
+                Route(sessions, _answering(self._delete), methods=["DELETE"]),
+                Route(sessions, self._options, methods=["OPTIONS"]),
                 Route("/rooms", _answering(self._list), methods=["GET"]),
                 Route("/healthz", self._health, methods=["GET"]),
             ],
@@ -113,13 +112,14 @@ class Whip:
         except BaseException:
             await publisher.close()
             raise
-        path = "/whip/" + "/".join(quote(part, safe="") for part in (*name, uid, publisher.id))
+        path = "/whip/" + "/".join(quote(part, safe="") for part in _session(publisher))
         headers = {"Location": self._public_url + path, "ETag": f'"{publisher.etag}"'}
         return Response(answer, 201, headers, media_type=_SDP_TYPE)
 
     async def _delete(self, request: Request) -> Response:
-        publisher = self._publishers.get(request.path_params["session"])
-        if publisher is None:
+        parts = _parts(request)
+        publisher = self._publishers.get(parts[-1])
+        if publisher is None or parts != _session(publisher):
             raise WorkerNotFound("no such session")
         await publisher.close()
         return Response(status_code=200)
@@ -141,8 +141,10 @@ class Whip:
 
     def _admitted(self, request: Request) -> tuple[RoomName, str]:
         """The room and user of the path. Raises `Unauthorized` unless the token says the same."""
-        name = RoomName(request.path_params["appid"], request.path_params["cname"])
-        uid = request.path_params["uid"]
+        parts = _parts(request)
+        if len(parts) != 3:
+            raise WorkerNotFound("an endpoint is /whip/{appid}/{cname}/{uid}")
+        name, uid = RoomName(parts[0], parts[1]), parts[2]
         if len(uid) > _MAX_UID or any(len(part) > _MAX_NAME for part in name):
             raise BadParameter(f"a uid has at most {_MAX_UID} characters, appid and cname {_MAX_NAME}")
         claims = verify_whip(self._keys, _token(request), Audience.WHIP_INGEST, self._wall_s())
@@ -170,6 +172,16 @@ def _answering(handler: Handler) -> Handler:
             return JSONResponse(error.body(), error.http)
 
     return answer
+
+
+def _parts(request: Request) -> list[str]:
+    """The path's parts behind /whip, each decoded by itself. There is at least one."""
+    raw: bytes = request.scope["raw_path"]
+    return [unquote(part) for part in raw.decode("ascii", "replace").split("/")[2:]]
+
+
+def _session(publisher: Publisher) -> list[str]:
+    return [*publisher.room.name, publisher.user.id, publisher.id]
 
 
 def _token(request: Request) -> str:
