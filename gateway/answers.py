@@ -40,10 +40,14 @@ def warning_header(warnings: Iterable[str]) -> str:
     return text if len(text) <= MAX_HEADER else f"{text[: MAX_HEADER - 3]}..."
 
 
-def error_answer(error: ReelyardError, *, extra: Mapping[str, Any] | None = None) -> JSONResponse:
+def error_answer(
+    error: ReelyardError, *, extra: Mapping[str, Any] | None = None, warnings: Iterable[str] = ()
+) -> JSONResponse:
     """`extra` stands beside code and reason: a start that is answered 201 or 206 tells its sid."""
-    headers = REALM if isinstance(error, Unauthorized) else None
-    return JSONResponse(error.body() | dict(extra or {}), error.http, headers=headers)
+    response = answer(error.body() | dict(extra or {}), status=error.http, warnings=warnings)
+    if isinstance(error, Unauthorized):
+        response.headers.update(REALM)
+    return response
 
 
 def install(app: FastAPI) -> None:

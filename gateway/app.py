@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -56,6 +57,7 @@ def create_app(service: Service | None = None) -> FastAPI:
 def _service() -> Service:
     chosen = settings()
     logs.configure("gateway", chosen.log_level)
+    logging.getLogger("uvicorn.access").disabled = True  # it writes whole paths; ours is `middleware.RequestLine`
     return Service(open_database(chosen.database_url), CeleryBroker(celery_app, chosen.broker_url), chosen)
 
 

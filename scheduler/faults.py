@@ -21,7 +21,10 @@ def error_of(fault: Mapping[str, Any] | None, otherwise: str = "") -> ReelyardEr
     if not fault:
         return Internal(otherwise)
     kin = [cls for cls in table() if cls.code == fault.get("code")]
-    kin.sort(key=lambda cls: (cls.scope != fault.get("scope"), cls.retryable != fault.get("retryable")))
+    # Codes are shared along families: the best fit, of these the most particular.
+    kin.sort(
+        key=lambda cls: (cls.scope != fault.get("scope"), cls.retryable != fault.get("retryable"), -len(cls.__mro__))
+    )
     return (kin[0] if kin else Internal)(in_words(fault))
 
 

@@ -80,7 +80,7 @@ async def start(request: Request, appid: App, resource_id: ResourceId, mode: Mod
         try:
             body = await run.sql(run.service.started, begun)
         except (e.AlreadyStarted, e.RequestNotCompleted) as error:
-            return error_answer(error, extra=begun.identity())
+            return error_answer(error, extra=begun.identity(), warnings=begun.warnings)
         return answer(body, warnings=begun.warnings)
 
 
