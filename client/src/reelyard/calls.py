@@ -1,0 +1,116 @@
+"""The verbs, each as a `Flow`: what is asked, how it is repeated, what the answer means. Both clients speak through these."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from reelyard import answers, ladder
+from reelyard.answers import (
+    Recording,
+    RecordingPage,
+    RecordingRecord,
+    RecordingState,
+    Resource,
+    Stopped,
+    Uploading,
+    WhipToken,
+)
+from reelyard.errors import InvalidOperation
+from reelyard.exchange import Exchange, Flow
+from reelyard.requests import AcquireRequest, Json, Layout, Mode, StartRequest, UpdateRequest, to_wire
+
+_NOTHING: Final[Json] = {}
+
+
+class Calls:
+    def __init__(self, exchange: Exchange, appid: str) -> None:
+        self._exchange = exchange
+        self._app = f"/v1/apps/{_segment(appid, 'appid')}"
+
+    def acquire(self, cname: str, uid: str, request: AcquireRequest | Json = _NOTHING) -> Flow[Resource]:
+        """The right to start one recording of the channel `cname`; the recorder joins as `uid`, digits in a string."""
+        path = f"{self._app}/cloud_recording/acquire"
+        answer = yield from self._exchange.ask("POST", path, ladder.COMMAND, _body(cname, uid, request))
+        return answers.resource(answer.body, cname, uid, answer.warnings)
+
+    def start(
+        self, resource: Resource, request: StartRequest | Json, *, mode: Mode | str = Mode.MIX
+    ) -> Flow[Recording]:
+        """Start recording. Repeated with the same resource it is still one recording, so it is repeated freely."""
+        mode = Mode(mode)
+        path = self._path(resource.resource_id, mode, "start")
+        body = _body(resource.cname, resource.uid, request)
+        answer = yield from self._exchange.ask("POST", path, ladder.COMMAND, body)
+        again = answer.http == 201
+        return answers.recording(answer.body, resource, mode, already_started=again, warnings=answer.warnings)
+
+    def query(self, recording: Recording) -> Flow[RecordingState]:
+        """How it stands. Raises `NotFound` at once when it runs no more."""
+        answer = yield from self._exchange.ask("GET", self._of(recording, "query"), ladder.QUERY)
+        return answers.state(answer.body, recording)
+
+    def update(self, recording: Recording, request: UpdateRequest | Json) -> Flow[None]:
+        """Change subscriptions, hold a page, renew the store's keys. Send the next one after this one's answer."""
+        body = _body(recording.cname, recording.uid, request)
+        yield from self._exchange.ask("POST", self._of(recording, "update"), ladder.COMMAND, body)
+
+    def update_layout(self, recording: Recording, layout: Layout | Json) -> Flow[None]:
+        """Replace the whole layout: what is left out returns to its default."""
+        body = _body(recording.cname, recording.uid, layout)
+        yield from self._exchange.ask("POST", self._of(recording, "updateLayout"), ladder.COMMAND, body)
+
+    def stop(self, recording: Recording, *, wait: bool = True) -> Flow[Stopped]:
+        """End it, and wait until its files are uploaded (the service waits some 20 s) or, with `wait=False`, do not.
+
+        Raises `NotCompleted` when the files take longer, `NoRecordedData` when there is none. When the first answer got
+        lost and the second says that it is ending already, that is a success: without files, uploading UNKNOWN.
+        """
+        body = _body(recording.cname, recording.uid, {"async_stop": not wait})
+        try:
+            answer = yield from self._exchange.ask("POST", self._of(recording, "stop"), ladder.STOP, body)
+        except InvalidOperation as error:
+            if not error.repeated:
+                raise
+            return Stopped(recording, (), Uploading.UNKNOWN, (), {})
+        return answers.stopped(answer.body, recording)
+
+    def recordings(self, *, limit: int = 50, before: str = "", live: bool | None = None) -> Flow[RecordingPage]:
+        """The app's recordings, newest first. `live`: only those that run, or only those that have ended."""
+        asked: dict[str, Any] = {"limit": limit}
+        if before:
+            asked["before"] = before
+        if live is not None:
+            asked["live"] = "true" if live else "false"
+        answer = yield from self._exchange.ask("GET", f"{self._app}/recordings?{urlencode(asked)}", ladder.COMMAND)
+        return answers.page(answer.body)
+
+    def recording(self, sid: str) -> Flow[RecordingRecord]:
+        """Everything about one recording, also after its end."""
+        answer = yield from self._exchange.ask("GET", f"{self._app}/recordings/{_segment(sid, 'sid')}", ladder.COMMAND)
+        return answers.record(answer.body)
+
+    def whip_token(self, cname: str, uid: str, *, ttl_s: int | None = None) -> Flow[WhipToken]:
+        """A token with which `uid` may publish into the channel by WHIP; `ttl_s` up to a day, an hour if not given."""
+        body = {"cname": cname, "uid": uid} | ({} if ttl_s is None else {"ttl_s": ttl_s})
+        answer = yield from self._exchange.ask("POST", f"{self._app}/whip-tokens", ladder.COMMAND, body)
+        return answers.whip_token(answer.body)
+
+    def _of(self, recording: Recording, verb: str) -> str:
+        return self._path(recording.resource_id, recording.mode, verb, sid=recording.sid)
+
+    def _path(self, resource_id: str, mode: Mode, verb: str, *, sid: str | None = None) -> str:
+        running = "" if sid is None else f"/sid/{_segment(sid, 'sid')}"
+        resource = f"/cloud_recording/resourceid/{_segment(resource_id, 'resource_id')}"
+        return f"{self._app}{resource}{running}/mode/{Mode(mode).value}/{verb}"
+
+
+def _body(cname: str, uid: str, request: object) -> Json:
+    return {"cname": cname, "uid": uid, "clientRequest": to_wire(request)}
+
+
+def _segment(value: str, name: str) -> str:
+    """One segment of a path, and no more."""
+    if not value or value in (".", ".."):
+        raise ValueError(f"{name} is {value!r}" if value else f"{name} is empty")
+    return quote(value, safe="")
