@@ -53,7 +53,7 @@ class Nursery:
 
 
 def start() -> Child:
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+    return subprocess.Popen(
         [sys.executable, "-m", "workers.recorder"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

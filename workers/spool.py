@@ -5,23 +5,33 @@ Layout below a node's spool root: `<sid>/<owner>/journal`, slices beside it; mod
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from models.vocabulary.errors import DiskFull
 from models.vocabulary.journal import AnyEntry, Entry, line, parse
 
 JOURNAL: Final = "journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """So many lines of the journal end before this byte."""
+
+    n: int = 0
+    at_bytes: int = 0
 
 
 class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._n = 0
-        self._end = 0  # bytes of the journal up to which entries are counted
+        self._passed = Place()
 
     @classmethod
     def make(cls, root: Path, sid: str, owner: str) -> Spool:
@@ -39,12 +49,17 @@ class Spool:
         return self._n
 
     def append(self, entry: Entry) -> int:
-        """Write one fact; returns its number. The journal's only writer is the recorder."""
-        with self.journal.open("ab") as f:
-            if f.tell() and not self._ends_whole():
-                f.write(b"\n")  # a crash tore the last line: close it, so that ours is whole
-                self._n += 1
-            f.write(line(entry))
+        """Write one fact; returns its number. The journal's only writer is the recorder. Raises `DiskFull`."""
+        try:
+            with self.journal.open("ab") as f:
+                if f.tell() and not self._ends_whole():
+                    f.write(b"\n")  # a crash tore the last line: close it, so that ours is whole
+                    self._n += 1
+                f.write(line(entry))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull from error
+            raise
         self._n += 1
         return self._n
 
@@ -53,19 +68,31 @@ class Spool:
             f.seek(-1, os.SEEK_END)
             return f.read(1) == b"\n"
 
-    def read(self) -> list[AnyEntry]:
+    def read(self) -> list[tuple[int, AnyEntry]]:
         """Every entry so far, and from then on `append` counts behind them."""
-        entries = [entry for _, entry in self.entries()]
-        self._n = self._lines()
-        return entries
+        whole = self._whole_lines(0)
+        self._n = whole.count(b"\n")
+        return list(parse(whole))
 
-    def entries(self, after: int = 0) -> Iterator[tuple[int, AnyEntry]]:
-        """(n, entry) with n > after."""
-        if self.journal.exists():
-            yield from ((n, e) for n, e in parse(self.journal.read_bytes()) if n > after)
+    def entries(self, after: int = 0) -> list[tuple[int, AnyEntry]]:
+        """(n, entry) with n > after. Asked with a growing `after`, it reads only what lies behind it."""
+        if after < self._passed.n:
+            self._passed = Place()
+        fresh = self._whole_lines(self._passed.at_bytes)
+        skipped = min(after - self._passed.n, fresh.count(b"\n"))
+        at = 0
+        for _ in range(skipped):
+            at = fresh.index(b"\n", at) + 1
+        self._passed = Place(self._passed.n + skipped, self._passed.at_bytes + at)
+        return [(self._passed.n + n, entry) for n, entry in parse(fresh[at:])]
 
-    def _lines(self) -> int:
-        return self.journal.read_bytes().count(b"\n") if self.journal.exists() else 0
+    def _whole_lines(self, from_bytes: int) -> bytes:
+        if not self.journal.exists():
+            return b""
+        with self.journal.open("rb") as f:
+            f.seek(from_bytes)
+            fresh = f.read()
+        return fresh[: fresh.rfind(b"\n") + 1]
 
     def partials(self) -> list[Path]:
         """Slices that a killed recorder was still writing."""

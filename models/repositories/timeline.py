@@ -256,6 +256,21 @@ def abandon(session: Session, sid: str, track: str, *, but_epoch: int, cause: st
     return len(rows)
 
 
+def drop(session: Session, sid: str, track: str, epoch: int, key: str, cause: str) -> bool:
+    """The tenure that reserved this segment has lost it before any store had it: its range becomes a lost hole.
+
+    Whether there was such a segment.
+    """
+    s = Segment
+    mine = (s.sid == sid, s.track == track, s.key == key, s.epoch == epoch, s.state == SegmentState.RESERVED)
+    gone = moved(session, delete(s).where(*mine).returning(s.start_90k, s.end_90k))
+    if gone is None:
+        return False
+    _dig(session, _Claimant(sid, track, epoch), gone.start_90k, gone.end_90k, HoleState.LOST, epoch, cause)
+    session.flush()
+    return True
+
+
 # -- looking ----------------------------------------------------------------------------------------------------
 
 

@@ -56,6 +56,15 @@ class Stored(Entry):
     store: str = "primary"
 
 
+class Lost(Entry):
+    """A slice that was closed is gone from the spool before any store had it: its range is a hole."""
+
+    type: Literal["lost"] = "lost"
+    track: str = "mix"
+    key: str
+    cause: str
+
+
 class Gap(Entry):
     """This range of a track was never captured by this spool, and no other entry will cover it."""
 
@@ -73,15 +82,15 @@ class Closed(Entry):
     end_90k: int
 
 
-AnyEntry = Annotated[Begun | Zero | Slice | Stored | Gap | Closed, Field(discriminator="type")]
-_ADAPTER: TypeAdapter[Begun | Zero | Slice | Stored | Gap | Closed] = TypeAdapter(AnyEntry)
+AnyEntry = Annotated[Begun | Zero | Slice | Stored | Lost | Gap | Closed, Field(discriminator="type")]
+_ADAPTER: TypeAdapter[Begun | Zero | Slice | Stored | Lost | Gap | Closed] = TypeAdapter(AnyEntry)
 
 
 def line(entry: Entry) -> bytes:
     return entry.model_dump_json().encode() + b"\n"
 
 
-def parse(text: bytes) -> Iterator[tuple[int, Begun | Zero | Slice | Stored | Gap | Closed]]:
+def parse(text: bytes) -> Iterator[tuple[int, Begun | Zero | Slice | Stored | Lost | Gap | Closed]]:
     """(n, entry) of every whole line. Entries of a newer version that we do not know are passed over."""
     for n, raw in enumerate(text.split(b"\n")[:-1], start=1):
         try:

@@ -24,6 +24,7 @@ class Keeper:
         self.slices: dict[str, journal.Slice] = {}
         self.stored: set[str] = set()
         self.gaps: list[journal.Gap] = []
+        self.lost: list[str] = []
         self.statuses: list[Status] = []
         self.faults: list[pipe.Fault] = []
         self.warnings: list[str] = []
@@ -88,6 +89,9 @@ class Keeper:
                     self.slices[entry.key] = entry
                 case journal.Stored():
                     self.stored.add(entry.key)
+                case journal.Lost():
+                    self.slices.pop(entry.key, None)
+                    self.lost.append(entry.key)
                 case journal.Gap():
                     self.gaps.append(entry)
                 case _:

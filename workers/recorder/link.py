@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -10,6 +11,8 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from models.vocabulary import pipe
+
+log = logging.getLogger(__name__)
 
 #: The longest line we take: a document (playlist of a day in 6 s slices is some 2 MB) plus its frame.
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
@@ -46,13 +49,21 @@ class StdioLink:
         return cls(reader, out_fd)
 
     async def messages(self) -> AsyncIterator[pipe.Down]:
-        while line := await self._reader.readline():
+        while (line := await self._line()) != b"":
             if not line.endswith(b"\n"):
                 return  # torn by the worker's death
             try:
                 yield pipe.down(line)
             except ValidationError:
                 continue  # a newer worker's message: it must not rely on our knowing it
+
+    async def _line(self) -> bytes:
+        """b"" at the end; a line that is too long is passed over as a message that we do not know."""
+        try:
+            return await self._reader.readline()
+        except ValueError:
+            log.error("a message of the worker is longer than %s bytes and is left out", LINE_LIMIT_BYTES)
+            return b"\n"
 
     def send(self, message: pipe.Message) -> None:
         if self._closed:

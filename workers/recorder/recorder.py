@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from posixpath import basename
-from typing import Final
+from typing import Any, Final
+
+import av
 
 from models.settings import settings
 from models.vocabulary import journal, keys, pipe
 from models.vocabulary.channel import Channel
-from models.vocabulary.errors import ReelyardError, Scope
+from models.vocabulary.errors import Internal, ReelyardError, Scope, StorageError
 from models.vocabulary.spec import RecordingSpec, Secrets
 from models.vocabulary.states import Role, Status
 from models.vocabulary.timing import Clock
 from stores.base import Store
 from stores.opening import open_store
+from workers.recorder.aftermath import RECOVERED, aftermath, start_of
 from workers.recorder.capture.opening import open_channel
 from workers.recorder.link import Link
 from workers.recorder.segment.recovery import recover
@@ -33,6 +37,7 @@ log = logging.getLogger(__name__)
 
 BEAT_S: Final = 0.5
 TRACK: Final = "mix"
+BROKEN: Final = ".broken"
 SEGMENT_TYPE: Final = "video/mp2t"
 
 OpenChannel = Callable[[str, Clock], Channel]
@@ -79,6 +84,11 @@ class Recorder:
         self._status = Status.STARTING
         self._parts = {"channel": False, "store": False}
         self._trouble = ""
+        self._finishing = False
+        self._captured = begin.resume_at_90k > 0 or begin.role is Role.FINALISER  # there is something to lose
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._work: asyncio.Task[int] | None = None
+        self._broken: BaseException | None = None
         self._sealed = asyncio.Event()
         self._gone = asyncio.Event()
         self._fatal = False
@@ -90,30 +100,66 @@ class Recorder:
 
     async def run(self) -> int:
         """Exit code: 0 all done, 4 a fatal fault (told before), 5 the worker is gone."""
-        self._remember()
-        listening = asyncio.ensure_future(self._listen())
-        beating = asyncio.ensure_future(self._beat())
         try:
-            await self._open_uploader()
-            if self._begin.role is Role.FINALISER:
-                head_90k, reason = self._died_at_90k or 0, "finish"
-            else:
-                self._state(Status.STARTING)
-                head_90k, reason = await self._record()
-            self._link.send(pipe.Drained(reason=reason, n=self._spool.n, head_90k=head_90k))
-            await self._first_of(self._sealed, self._gone)
-            if self._sealed.is_set():
-                self._link.send(pipe.Bye())
-                return 0
-            return 4 if self._fatal else 5
+            return await self._work_or_crash()
         except ReelyardError as error:
             self._tell(error, fatal=True)
             return 4
+        except Exception as error:
+            # Half a recorder is worse than none: it says so and leaves, and its worker starts another.
+            log.exception("the recorder failed")
+            self._tell(Internal(f"the recorder failed: {type(error).__name__}"), fatal=True)
+            return 4
         finally:
-            listening.cancel()
-            beating.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._uploader is not None:
                 await self._uploader.close()
+
+    async def _work_or_crash(self) -> int:
+        self._work = asyncio.ensure_future(self._all())
+        self._beside(self._listen())
+        self._beside(self._beat())
+        try:
+            return await self._work
+        except asyncio.CancelledError:
+            if self._broken is None:
+                raise
+            raise self._broken from None
+
+    async def _all(self) -> int:
+        self._remember()
+        self._beside(self._open_uploader())  # capture does not wait for the store
+        if self._begin.role is Role.FINALISER:
+            head_90k, reason = self._died_at_90k or 0, "finish"
+        else:
+            self._state(Status.STARTING)
+            head_90k, reason = await self._record()
+        if self._fatal:
+            return 4
+        self._link.send(pipe.Drained(reason=reason, n=self._spool.n, head_90k=head_90k))
+        await self._first_of(self._sealed, self._gone)
+        if self._sealed.is_set():
+            self._link.send(pipe.Bye())
+            return 0
+        return 4 if self._fatal else 5
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task whose failure is the recorder's."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crash(error)
+
+    def _crash(self, error: BaseException) -> None:
+        if self._work is not None and self._broken is None:
+            self._broken = error
+            self._work.cancel()
 
     def orphaned(self) -> None:
         """The worker is gone: close the slice and leave; the spool has everything."""
@@ -126,16 +172,12 @@ class Recorder:
     def _remember(self) -> None:
         """What an earlier process of this spool left: closed slices, and one that it was still writing."""
         begin = self._begin
-        entries = self._spool.read()
-        stored = {e.key for e in entries if isinstance(e, journal.Stored)}
-        for n, entry in self._spool.entries():
-            if isinstance(entry, journal.Zero) and self._t0_ms is None:
-                self._t0_ms = entry.t0_ms
-            if isinstance(entry, journal.Slice):
-                self._died_at_90k = max(self._died_at_90k or 0, entry.end_90k)
-                if entry.key not in stored:
-                    self._slices[entry.key] = (n, entry)
-        if entries and self._died_at_90k is None:
+        found = aftermath(self._spool)
+        self._slices = found.unsent
+        self._t0_ms = begin.t0_ms if begin.t0_ms is not None else found.t0_ms
+        self._died_at_90k = found.end_90k
+        self._captured |= found.end_90k is not None
+        if found.began and self._died_at_90k is None:
             self._died_at_90k = begin.resume_at_90k
         self._spool.append(
             journal.Begun(sid=begin.sid, epoch=begin.epoch, owner=begin.owner, resume_at_90k=begin.resume_at_90k)
@@ -145,18 +187,35 @@ class Recorder:
         self._link.send(pipe.Journal(n=self._spool.n))
 
     def _recover(self, part: Path) -> None:
-        spec = self._begin.spec
-        found = recover(
-            part,
-            part.with_suffix(""),
-            fps=spec.video.fps if spec.has_video else None,
-            audio=spec.has_audio,
-            near_90k=self._begin.resume_at_90k,
-        )
-        part.unlink(missing_ok=True)
+        """What cannot be read is kept aside: a part that breaks us once must not do so at each restart."""
+        try:
+            found = self._recovered(part)
+        except (av.FFmpegError, ValueError, AssertionError) as error:
+            part.rename(part.with_suffix(BROKEN))
+            self._warn(f"the unfinished slice {part.stem} could not be recovered: {type(error).__name__}")
+            return
         if found is not None:
             self._closed(found)
             self._died_at_90k = max(self._died_at_90k or 0, found.end_90k)
+        part.unlink()
+
+    def _recovered(self, part: Path) -> ClosedSlice | None:
+        begin = self._begin
+        spec = begin.spec
+        if self._t0_ms is None:
+            return None  # nobody ever learned of a zero: there is no picture in it yet
+        start_90k = start_of(part.name, t0_ms=self._t0_ms, epoch=begin.epoch, fps=spec.video.fps)
+        found = recover(
+            part,
+            part.with_suffix(RECOVERED),
+            fps=spec.video.fps if spec.has_video else None,
+            audio=spec.has_audio,
+            near_90k=begin.resume_at_90k if start_90k is None else start_90k,
+        )
+        if found is None:
+            return None
+        named = found.path.with_name(basename(self._key(found.start_90k)))
+        return replace(found, path=found.path.rename(named))
 
     async def _record(self) -> tuple[int, str]:
         begin = self._begin
@@ -171,10 +230,12 @@ class Recorder:
             on_zero=self._zero,
             on_first_frame=self._first_frame,
             on_slice=self._closed,
-            on_warning=lambda text: self._link.send(pipe.Warn(text=text)),
+            on_warning=self._warn,
         )
         if self._gone.is_set():
             self._take.finish("stdin")
+        elif self._finishing:
+            self._take.finish("finish")
         ending = await self._take.run()
         self._spool.append(journal.Closed(end_90k=ending.head_90k))
         self._link.send(pipe.Journal(n=self._spool.n))
@@ -183,7 +244,6 @@ class Recorder:
     async def _open_uploader(self) -> None:
         spec, secrets = self._begin.spec, self._begin.secrets
         store = await self._clock.in_thread(lambda: self._open_store(spec, secrets))
-        await self._clock.in_thread(store.probe)
         self._uploader = Uploader(
             store,
             self._clock,
@@ -191,12 +251,18 @@ class Recorder:
             on_stored=self._stored,
             on_written=self._written,
             on_trouble=self._troubled,
+            on_lost=self._lost,
+            on_crash=self._crash,
         )
         self._uploader.writer_for(self._writer_for_s)
         for text in self._texts:
             self._uploader.write(text)
         self._texts.clear()
         self._hand_over()
+        try:
+            await self._clock.in_thread(store.probe)
+        except StorageError as error:
+            self._troubled(error)  # its puts are tried all the same
 
     # -- facts --------------------------------------------------------------------------------------------------
 
@@ -210,11 +276,7 @@ class Recorder:
             self._fact(journal.Gap(track=TRACK, start_90k=self._died_at_90k, end_90k=at_90k, cause="the recorder died"))
 
     def _closed(self, slice_: ClosedSlice) -> None:
-        begin = self._begin
-        assert self._t0_ms is not None
-        key = keys.segment_key(
-            begin.spec.file_prefix, begin.sid, begin.spec.cname, self._t0_ms, slice_.start_90k, begin.epoch
-        )
+        key = self._key(slice_.start_90k)
         entry = journal.Slice(
             track=TRACK,
             start_90k=slice_.start_90k,
@@ -225,12 +287,25 @@ class Recorder:
             md5=slice_.md5,
         )
         assert basename(key) == entry.file
+        self._captured = True
         n = self._fact(entry)
         self._slices[key] = (n, entry)
+
+    def _key(self, start_90k: int) -> str:
+        begin = self._begin
+        assert self._t0_ms is not None
+        return keys.segment_key(
+            begin.spec.file_prefix, begin.sid, begin.spec.cname, self._t0_ms, start_90k, begin.epoch
+        )
 
     def _stored(self, key: str) -> None:
         self._trouble = ""
         self._fact(journal.Stored(key=key))
+
+    def _lost(self, key: str) -> None:
+        error = StorageError(f"{basename(key)} is gone from the spool before it was stored")
+        self._fact(journal.Lost(key=key, cause="gone from the spool"))
+        self._tell(error, fatal=False)
 
     def _written(self, key: str, rev: int) -> None:
         self._trouble = ""
@@ -254,8 +329,12 @@ class Recorder:
         self._link.send(pipe.State(status=status))
 
     def _troubled(self, error: ReelyardError) -> None:
-        """A put failed and will be tried again; said once for each kind, and fatal while the start still waits for it."""
-        if not self._parts["store"] and error.scope is Scope.CALLER and not error.retryable:
+        """A put failed and will be tried again; said once for each kind, and fatal while the start still waits for it
+        and nothing is recorded that could be lost.
+        """
+        if not self._parts["store"] and not self._captured and error.scope is Scope.CALLER and not error.retryable:
+            if self._fatal:
+                return
             self._tell(error, fatal=True)
             self._fatal = True
             self._gone.set()
@@ -271,6 +350,9 @@ class Recorder:
         self._link.send(
             pipe.Fault(code=error.code, scope=error.scope, retryable=error.retryable, text=error.text, fatal=fatal)
         )
+
+    def _warn(self, text: str) -> None:
+        self._link.send(pipe.Warn(text=text))
 
     async def _beat(self) -> None:
         while True:
@@ -325,6 +407,7 @@ class Recorder:
             self._uploader.write(text)
 
     def _finish(self, *, cancel: bool) -> None:
+        self._finishing = True
         if self._take is not None:
             self._take.finish("finish")
         if cancel:
@@ -345,6 +428,8 @@ class Recorder:
 
     async def _first_of(self, *events: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(e.wait()) for e in events]
-        _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()

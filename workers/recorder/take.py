@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from models.vocabulary import keys, pipe
 from models.vocabulary.channel import Anchor, Channel, ChannelEvent, EventKind, Room, Track, Unit
+from models.vocabulary.errors import ChannelUnreachable
 from models.vocabulary.scene import Scene
 from models.vocabulary.spec import RecordingSpec
 from models.vocabulary.ticks import TICKS_PER_S, frame_at_or_after, frame_tick, seconds, ticks
@@ -83,7 +84,10 @@ class Take:
         self._ending: Reason | None = None
         self._until_90k: int | None = None
         self._changed = asyncio.Event()
-        self._subscribing: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._broken: BaseException | None = None
+        self._is_over = False
+        self._synced = False  # it is known who is there
         self._opened_at_s = 0.0
         self.late_ms = 0.0
         self.last_user_90k = begin.last_user_90k
@@ -96,13 +100,17 @@ class Take:
             self._ending = reason
             self._delay_s = min(self._delay_s, LAST_UNITS_S)
             if self._zero is not None:
-                self._until_90k = self._grid(max(self.position_90k, 0))
+                self._end_at(self._grid(max(self.position_90k, 0)))
             self._changed.set()
 
     def cut(self, at_90k: int) -> None:
         """Record up to a slot's edge."""
-        self._until_90k = at_90k
+        self._end_at(at_90k)
         self._changed.set()
+
+    def _end_at(self, tick_90k: int) -> None:
+        """Of several ends the first counts."""
+        self._until_90k = tick_90k if self._until_90k is None else min(self._until_90k, tick_90k)
 
     def respec(self, spec: RecordingSpec) -> None:
         """A new wish for subscriptions and layout; what is recorded in (canvas, fps, slots) stays as it began."""
@@ -136,25 +144,25 @@ class Take:
         )
         await self._channel.open(room)
         self._opened_at_s = self._clock.now()
-        events = asyncio.ensure_future(self._follow_events())
+        self._beside(self._follow_events())
         try:
             self._on_joined()
             self._resume_clock()
             while self._programme is None and not self._over():
                 await self._nap()
             if self._programme is None:
-                return Ending(self._ending or "cut", 0)
+                return Ending(self._ending or "cut", self._resume_at_90k)
             return await self._produce(self._programme)
         finally:
-            events.cancel()
-            for task in self._subscribing:
+            self._is_over = True
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(events, *self._subscribing, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._channel.close()
 
     def _resume_clock(self) -> None:
         """A later tenure finds the zero that an earlier one has set."""
-        if self._begin.t0_ms is None:
+        if self._begin.t0_ms is None or self._ending is not None:
             return
         at_s = None
         if (point := self._begin.anchor) is not None:
@@ -197,6 +205,7 @@ class Take:
                 programme.advance(frame_tick(n + 1, fps))
                 n += 1
                 self._over()
+            self._is_over = True
             return Ending(self._ending or "cut", programme.finish(frame_tick(n, fps)))
         except BaseException:
             programme.abort()
@@ -230,6 +239,8 @@ class Take:
 
     def _over(self) -> bool:
         """Whether the take is to end: told to, or nobody has been there for too long."""
+        if self._broken is not None:
+            raise self._broken
         now_s = self._clock.now()
         if self._roster.present:
             self._opened_at_s = now_s
@@ -237,7 +248,7 @@ class Take:
                 self.last_user_90k = self.position_90k
         elif self._ending is None:
             idle_s = now_s - self._opened_at_s
-            if self._zero is not None and self.last_user_90k is not None:
+            if self._zero is not None and self.last_user_90k is not None and self._synced:
                 idle_s = seconds(self.position_90k - self.last_user_90k)
             if idle_s >= self._spec.max_idle_s:
                 self.finish("idle")
@@ -257,15 +268,31 @@ class Take:
 
     # -- the channel --------------------------------------------------------------------------------------------
 
+    def _beside(self, work: Coroutine[Any, Any, object]) -> None:
+        """A task whose failure is the take's: a deaf take would record a frozen picture for ever."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = self._broken or error
+            self._changed.set()
+
     async def _follow_events(self) -> None:
         async for event in self._channel.events():
             self._happened(event)
+        if self._ending is None and not self._is_over:
+            raise ChannelUnreachable("the channel fell silent without a word")
 
     def _happened(self, event: ChannelEvent) -> None:
         self._roster.happened(event, 0 if self._zero is None else max(0, ticks(event.t - self._zero.at_s)))
         match event.kind:
             case EventKind.TRACK_ADDED if event.track is not None:
                 self._follow(event.track)
+            case EventKind.SYNCED:
+                self._synced = True
             case EventKind.CLOSED:
                 self.finish("closed")
             case _:
@@ -274,13 +301,12 @@ class Take:
 
     def _follow(self, track: Track) -> None:
         wanted = self._roster.takes(track)
-        task = asyncio.ensure_future(
-            self._channel.subscribe(track.id, self._unit) if wanted else self._channel.unsubscribe(track.id)
-        )
-        self._subscribing.add(task)
-        task.add_done_callback(self._subscribing.discard)
+        channel = self._channel
+        self._beside(channel.subscribe(track.id, self._unit) if wanted else channel.unsubscribe(track.id))
 
     def _unit(self, unit: Unit) -> None:
+        if self._is_over or (self._zero is None and self._ending is not None):
+            return  # nothing is recorded any more, or was to begin with
         if self._zero is None:
             late_ms = round((self._clock.now() - unit.t) * 1000)
             self._zero = Zero(unit.t, self._clock.wall_ms() - late_ms, self._channel.anchor(unit.t))
@@ -292,9 +318,4 @@ class Take:
         self._programme.push(unit, at_90k)
 
     def _want_key(self, track_id: str) -> None:
-        task = asyncio.ensure_future(self._ask_key(track_id))
-        self._subscribing.add(task)
-        task.add_done_callback(self._subscribing.discard)
-
-    async def _ask_key(self, track_id: str) -> None:
-        await self._channel.request_keyframe(track_id)
+        self._beside(self._channel.request_keyframe(track_id))

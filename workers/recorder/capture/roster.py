@@ -18,6 +18,8 @@ Change = Callable[[SeenVideo], SeenVideo]
 
 #: Users who left are kept for the record of the picture that is still being drawn, but not for ever.
 PAST_KEPT: Final = 64
+#: Of each user: those that flow, and those that were replaced a moment ago.
+VIDEOS_KEPT: Final = 8
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class Roster:
         self._spec = spec
         self._users: dict[str, User] = {}  # who is here now
         self._tracks: dict[str, Track] = {}
-        self._seen: dict[str, SeenUser] = {}  # newest joining of each
+        self._seen: dict[str, SeenUser] = {}  # who is here, as the layout sees him
         self._past: list[SeenUser] = []
         self._videos: dict[str, _Video] = {}
         self._orders = 0
@@ -107,9 +109,7 @@ class Roster:
 
     def _joined(self, user: User, at_90k: int) -> None:
         self._users[user.id] = user
-        before = self._seen.pop(user.id, None)
-        if before is not None:
-            self._past = [*self._past, before][-PAST_KEPT:]
+        self._bury(user.id, at_90k)  # a second joining without a leaving: the first is over
         if user.role is UserRole.HOST:
             self._seen[user.id] = SeenUser(user.id, self._orders, at_90k, client=user.client)
             self._orders += 1
@@ -119,9 +119,12 @@ class Roster:
         self._users.pop(uid, None)
         for track in [t for t in self._tracks.values() if t.user == uid]:
             self._removed(track.id, at_90k)
-        user = self._seen.get(uid)
-        if user is not None and user.left_90k is None:
-            self._seen[uid] = replace(user, left_90k=at_90k)
+        self._bury(uid, at_90k)
+
+    def _bury(self, uid: str, at_90k: int) -> None:
+        user = self._seen.pop(uid, None)
+        if user is not None:
+            self._past = [*self._past, replace(user, left_90k=at_90k)][-PAST_KEPT:]
             self._cache = None
 
     def _added(self, track: Track, at_90k: int) -> None:
@@ -155,4 +158,4 @@ class Roster:
 
 
 def _with(videos: Iterable[SeenVideo], changed: SeenVideo) -> tuple[SeenVideo, ...]:
-    return (*(v for v in videos if v.track != changed.track), changed)
+    return (*(v for v in videos if v.track != changed.track), changed)[-VIDEOS_KEPT:]

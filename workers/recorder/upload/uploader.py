@@ -54,6 +54,8 @@ class Uploader:
         on_stored: Callable[[str], None],
         on_written: Callable[[str, int], None],
         on_trouble: Callable[[ReelyardError], None],
+        on_lost: Callable[[str], None],
+        on_crash: Callable[[BaseException], None],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -61,6 +63,8 @@ class Uploader:
         self._on_stored = on_stored
         self._on_written = on_written
         self._on_trouble = on_trouble
+        self._on_lost = on_lost  # a slice is gone from the spool: it will never be stored
+        self._on_crash = on_crash  # one of our tasks broke: nobody sends its file any more
         self._slots = asyncio.Semaphore(PARALLEL)
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsent: dict[str, Item] = {}
@@ -71,10 +75,6 @@ class Uploader:
     @property
     def unsent_bytes(self) -> int:
         return sum(item.bytes for item in self._unsent.values())
-
-    @property
-    def idle(self) -> bool:
-        return not self._tasks
 
     def put(self, item: Item) -> None:
         if item.key not in self._unsent:
@@ -104,7 +104,12 @@ class Uploader:
     def _spawn(self, coro: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(coro)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_crash(error)
 
     async def _send(self, item: Item) -> None:
         attempt = 0
@@ -118,6 +123,13 @@ class Uploader:
             except StorageError as error:
                 await self._pause(attempt, error)
                 continue
+            except OSError as error:  # of the spool, not of the store
+                if item.path.exists():
+                    await self._pause(attempt, StorageError(f"{item.path.name} cannot be read: {error.strerror}"))
+                    continue
+                del self._unsent[item.key]
+                self._on_lost(item.key)
+                return
             self._unsent.pop(item.key, None)
             self._on_stored(item.key)
             return
