@@ -5,41 +5,34 @@ A second start in the same directory finds its state again and finishes what was
 
 from __future__ import annotations
 
-import json
 import os
+import random
 import socket
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import httpx
 
 from farm import broker
-from farm.processes import Part, PartFailed, Tree
-from models import secrets
-from models.database import open_database, upgrade
-from models.repositories import apps, recordings
+from farm.home import Home, Identity, write_environment
+from farm.processes import Part, PartFailed, Tree, belonging
+from models.database import Database, open_database
+from models.repositories import nodes, recordings
 from models.vocabulary import messages
-from models.vocabulary.spec import FolderStore
 from models.vocabulary.states import Wanted
 
-IDENTITY: Final = "farm.json"
 NODE: Final = "embedded"
 #: How long Ctrl-C waits for recordings to end in order before it goes on regardless.
 LAST_UPLOADS_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What makes a directory this farm: its keys, and its one app."""
-
-    secret_key: str
-    appid: str
-    customer_key: str
-    customer_secret: str = field(repr=False)
+#: Recorders of a farm that was killed close their slices; they take at most so long.
+LAST_WORDS_S: Final = 12.0
+#: Below Linux' ephemeral range: no outgoing connection takes a port between our look and a part's bind.
+PORTS: Final = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +44,37 @@ class Ports:
 
     @classmethod
     def free(cls, gateway: int = 0) -> Ports:
-        return cls(gateway or free_port(), free_port(), free_port(), free_port())
+        """Raises `PartFailed` when the gateway's port is not free."""
+        if gateway and not is_free(gateway):
+            raise PartFailed(f"port {gateway} of 127.0.0.1 is taken; --port 0 finds a free one")
+        found = [port for port in random.sample(PORTS, 200) if is_free(port)]
+        return cls(gateway or found[0], *found[1:4])
 
 
-def free_port() -> int:
+def is_free(port: int) -> bool:
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class EmbeddedFarm:
+    """Made: the directory is ours and set up. `start`, `watch`, `stop`: its processes. Raises `FarmRuns`."""
+
     def __init__(
         self, folder: Path, ports: Ports, *, channel: str = "whip:", slice_s: int = 6, node: str = NODE
     ) -> None:
-        self.folder = folder.resolve()
+        self.home = Home(folder, channel=channel, slice_s=slice_s)
         self.ports = ports
-        self._channel = channel
-        self._slice_s = slice_s
         self._node = node
-        self.identity = self._open_folder()
-        self._tree = Tree(self.folder / "logs", self.environment())
+        self._tree = Tree(self.home.logs, self.environment())
 
-    # -- its directory ------------------------------------------------------------------------------------------
+    @property
+    def identity(self) -> Identity:
+        return self.home.identity
 
     @property
     def url(self) -> str:
@@ -81,25 +82,17 @@ class EmbeddedFarm:
 
     @property
     def store(self) -> Path:
-        return self.folder / "store"
-
-    @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.folder / 'reelyard.db'}"
+        return self.home.store
 
     def environment(self) -> dict[str, str]:
-        ports = self.ports
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("REELYARD_")}
-        root = str(Path(__file__).resolve().parent.parent)
-        return kept | {
-            "PYTHONPATH": os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p),
-            "PYTHONUNBUFFERED": "1",
-            "REELYARD_DATABASE_URL": self.database_url,
+        ports, home = self.ports, self.home
+        return base_environment() | {
+            "REELYARD_DATABASE_URL": home.database_url,
             "REELYARD_BROKER_URL": f"redis://127.0.0.1:{ports.broker}/0",
-            "REELYARD_SECRET_KEYS": self.identity.secret_key,
+            "REELYARD_SECRET_KEYS": home.identity.secret_key,
             "REELYARD_NODE_NAME": self._node,
-            "REELYARD_SPOOL": str(self.folder / "spool"),
-            "REELYARD_STORES_ROOT": str(self.store),
+            "REELYARD_SPOOL": str(home.spool),
+            "REELYARD_STORES_ROOT": str(home.store),
             "REELYARD_INGEST_BIND": f"127.0.0.1:{ports.ingest}",
             "REELYARD_INGEST_URL": f"http://127.0.0.1:{ports.ingest}",
             "REELYARD_INGEST_UNITS_BIND": f"127.0.0.1:{ports.units}",
@@ -108,58 +101,25 @@ class EmbeddedFarm:
             "REELYARD_ALLOW_NETWORKS": "127.0.0.0/8,::1/128",
         }
 
-    def _open_folder(self) -> Identity:
-        for folder in (self.folder, self.folder / "logs", self.folder / "spool", self.store):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / IDENTITY
-        if path.exists():
-            identity = Identity(**json.loads(path.read_text()))
-            secrets.use_keys([identity.secret_key])
-            upgrade(self.database_url)
-            return identity
-        key = secrets.generate_key()
-        secrets.use_keys([key])
-        upgrade(self.database_url)
-        identity = self._new_app(key)
-        private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(private, "w") as f:
-            json.dump(asdict(identity), f)
-        return identity
-
-    def _new_app(self, key: str) -> Identity:
-        database = open_database(self.database_url)
-        try:
-            with database.unit() as session:
-                app = apps.add(
-                    session,
-                    appid=None,
-                    name="embedded",
-                    channel=self._channel,
-                    store=FolderStore(path=str(self.store)),
-                    slice_s=self._slice_s,
-                )
-                customer_key, customer_secret = apps.new_key(session, [app.appid])
-                return Identity(key, app.appid, customer_key, customer_secret)
-        finally:
-            database.close()
-
-    # -- its processes ------------------------------------------------------------------------------------------
-
     def parts(self) -> list[Part]:
         python, ports = sys.executable, self.ports
         gateway = [python, "-m", "uvicorn", "gateway.app:app", "--host", "127.0.0.1", "--port", str(ports.gateway),
                    "--no-access-log", "--timeout-graceful-shutdown", "5"]  # fmt: skip
         return [
-            broker.part(self.folder / "broker", ports.broker),
+            broker.part(self.home.folder / "broker", ports.broker),
             Part("ingest", [python, "-m", "workers.ingest"], lambda: healthy(ports.ingest, "/healthz")),
             Part("worker", worker_argv(self._node), self._node_is_up, stop_s=30.0),
             Part("scheduler", [python, "-m", "scheduler"], lambda: True),
             Part("gateway", gateway, lambda: healthy(ports.gateway, "/readyz")),
         ]
 
+    # -- life ---------------------------------------------------------------------------------------------------
+
     def start(self, said: Callable[[str], None] = lambda _: None) -> None:
         """Bring every part up, in order; when one fails all are ended again."""
         try:
+            self._bury_the_last_run(said)
+            write_environment(self.home.folder, self.environment())
             for part in self.parts():
                 said(part.name)
                 self._tree.start(part)
@@ -167,50 +127,59 @@ class EmbeddedFarm:
             self._tree.stop()
             raise
 
-    def _node_is_up(self) -> bool:
-        from models.repositories import nodes
+    def _bury_the_last_run(self, said: Callable[[str], None]) -> None:
+        """We hold the lock, so the farm that ran here is gone, and its worker with it: the node's name is free again.
 
-        database = open_database(self.database_url)
-        try:
-            with database.unit() as session:
-                return any(n.name == self._node and n.ingest_up for n in nodes.live(session))
-        finally:
-            database.close()
+        Its recorders leave by themselves; until then their spools are theirs.
+        """
+        until = time.monotonic() + LAST_WORDS_S
+        while belonging(f"REELYARD_SPOOL={self.home.spool}") and time.monotonic() < until:
+            said("recorders of the last run close their slices")
+            time.sleep(0.25)
+        with self._database() as database, database.unit() as session:
+            if (old := nodes.get(session, self._node)) is not None:
+                nodes.leave(session, self._node, old.boot)
+
+    def _node_is_up(self) -> bool:
+        with self._database() as database, database.unit() as session:
+            return any(n.name == self._node and n.ingest_up for n in nodes.live(session))
 
     def pid(self, part: str) -> int:
         return self._tree.pid(part)
 
     def watch(self) -> None:
-        """Return when a part has left by itself; raises `PartFailed` naming it."""
+        """Until a part has left by itself; raises `PartFailed` naming it."""
         while (dead := self._tree.dead()) is None:
             time.sleep(0.2)
-        raise PartFailed(f"{dead} has left by itself; {self.folder / 'logs' / dead}.log says why")
+        raise PartFailed(f"the {dead} has left by itself; {self.home.logs / dead}.log says why")
 
-    def stop(self, said: Callable[[str], None] = lambda _: None) -> None:
-        """End recordings properly, then the parts in order. A second Ctrl-C skips the waiting."""
+    def stop(self, said: Callable[[str], None] = lambda _: None, hurried: Callable[[], bool] = lambda: False) -> None:
+        """End recordings properly, then the parts in order. What a hurry leaves open is finished at the next start."""
         try:
-            self._end_recordings(said)
-        except KeyboardInterrupt:
-            said("not waiting; what is open is finished at the next start")
+            if self._tree.runs("worker"):
+                self._end_recordings(said, hurried)
         finally:
-            self._tree.stop()
+            self._tree.stop(hurried)
+            self.home.leave()
 
-    def _end_recordings(self, said: Callable[[str], None]) -> None:
-        database = open_database(self.database_url)
-        try:
+    def _end_recordings(self, said: Callable[[str], None], hurried: Callable[[], bool]) -> None:
+        with self._database() as database:
             with database.unit() as session:
                 running = recordings.live_sids(session)
                 for sid in running:
                     recordings.want(session, sid, Wanted.STOP, "the farm was shut down")
             self._nudge(running)
             until = time.monotonic() + LAST_UPLOADS_S
-            while running and time.monotonic() < until:
-                said(f"ending {len(running)} recording{'s' if len(running) > 1 else ''}")
-                time.sleep(0.25)
+            told = 0
+            while running and time.monotonic() < until and not hurried():
+                if len(running) != told:
+                    told = len(running)
+                    said(f"ending {told} recording{'s' if told > 1 else ''}")
+                time.sleep(0.1)
                 with database.unit() as session:
                     running = recordings.live_sids(session)
-        finally:
-            database.close()
+        if running:
+            said("not waiting any longer; what is open is finished at the next start")
 
     def _nudge(self, sids: list[str]) -> None:
         import redis
@@ -221,6 +190,33 @@ class EmbeddedFarm:
                     client.publish(messages.NUDGE, sid)
         except redis.RedisError:
             return  # the next renewal carries the wish
+
+    @contextmanager
+    def _database(self) -> Iterator[Database]:
+        database = open_database(self.home.database_url)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+def base_environment() -> dict[str, str]:
+    """Ours, with the way to this code. Settings that a farm does not set itself (times, log level) pass through."""
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+    return dict(os.environ) | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def second_worker(environment: Mapping[str, str], name: str) -> dict[str, str]:
+    """The environment of one more worker beside a farm: a name and a spool of its own, and no ingest."""
+    spool = Path(environment["REELYARD_SPOOL"])
+    own = {
+        "REELYARD_NODE_NAME": name,
+        "REELYARD_SPOOL": str(spool.with_name(f"{spool.name}-{name}")),
+        "REELYARD_INGEST_URL": "",
+        "REELYARD_INGEST_UNITS": "",
+    }
+    return base_environment() | environment | own
 
 
 def worker_argv(node: str) -> list[str]:

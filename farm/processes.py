@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from models.vocabulary.errors import ReelyardError
+
+PR_SET_CHILD_SUBREAPER: Final = 36
+#: What a part gets to end in once somebody is in a hurry.
+HURRIED_S: Final = 2.0
+#: A recorder whose worker is gone closes its slice and leaves; so long we wait for that.
+ORPHANS_S: Final = 6.0
+POLL_S: Final = 0.05
 
 
 class PartFailed(ReelyardError):
@@ -37,10 +47,11 @@ class Tree:
         self._environment = {**environment, "REELYARD_FARM_PID": str(os.getpid())}
         self._running: list[tuple[Part, subprocess.Popen[bytes]]] = []
 
-    def start(self, part: Part, *, patience_s: float = 30.0) -> None:
-        """Start a part and wait until it is ready; raises `PartFailed` with the end of its log."""
+    def start(self, part: Part, *, patience_s: float = 60.0) -> None:
+        """Start a part and wait until it is ready; raises `PartFailed` with the last line of its log."""
+        _adopt_orphans()
         log = self._logs / f"{part.name}.log"
-        with log.open("ab") as out:
+        with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
             process = subprocess.Popen(  # noqa: S603 - the farm's own commands
                 [sys.executable, "-m", "farm.child", *part.argv],
                 stdin=subprocess.DEVNULL,
@@ -53,36 +64,80 @@ class Tree:
         until = time.monotonic() + patience_s
         while not part.ready():
             if process.poll() is not None:
-                raise PartFailed(f"{part.name} left with code {process.returncode}; {log} ends:\n{tail(log)}")
+                raise PartFailed(f"the {part.name} left with code {process.returncode} ({last_line(log)}); see {log}")
             if time.monotonic() > until:
-                raise PartFailed(f"{part.name} was not ready after {patience_s:.0f} s; {log} ends:\n{tail(log)}")
-            time.sleep(0.05)
+                raise PartFailed(f"the {part.name} was not ready after {patience_s:.0f} s; see {log}")
+            time.sleep(POLL_S)
 
     def pid(self, name: str) -> int:
         return next(process.pid for part, process in self._running if part.name == name)
+
+    def runs(self, name: str) -> bool:
+        return any(part.name == name and process.poll() is None for part, process in self._running)
 
     def dead(self) -> str | None:
         """The name of a part that has left by itself."""
         return next((part.name for part, process in self._running if process.poll() is not None), None)
 
-    def stop(self, names: Sequence[str] | None = None) -> None:
-        """End parts in the reverse order of their start, each given its time before it is killed."""
+    def stop(self, hurried: Callable[[], bool] = lambda: False) -> None:
+        """End parts in the reverse order of their start, each given its time before it is killed; then their orphans."""
         for part, process in reversed(self._running):
-            if names is None or part.name in names:
-                end(process, part)
-        self._running = [(p, c) for p, c in self._running if c.poll() is None]
+            end(process, part, hurried)
+        self._running.clear()
+        see_off(belonging(f"REELYARD_FARM_PID={os.getpid()}"))
 
 
-def end(process: subprocess.Popen[bytes], part: Part) -> None:
+def _adopt_orphans() -> None:
+    """Recorders of a worker that was killed become this process's children, so that their end can be waited for (prctl(2))."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end(process: subprocess.Popen[bytes], part: Part, hurried: Callable[[], bool]) -> None:
     if process.poll() is not None:
         return
     process.send_signal(part.stop_signal)
+    began = time.monotonic()
+    while process.poll() is None:
+        waited_s = time.monotonic() - began
+        if waited_s > part.stop_s or (hurried() and waited_s > HURRIED_S):
+            process.kill()
+            process.wait()
+            return
+        time.sleep(POLL_S)
+
+
+def see_off(pids: Sequence[int], *, patience_s: float = ORPHANS_S) -> None:
+    """Wait for adopted processes to leave; kill those that do not."""
+    until = time.monotonic() + patience_s
+    left = [pid for pid in pids if not _gone(pid)]
+    while left and time.monotonic() < until:
+        time.sleep(POLL_S)
+        left = [pid for pid in left if not _gone(pid)]
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+def _gone(pid: int) -> bool:
     try:
-        process.wait(part.stop_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # not ours, or seen off already
+        return not Path(f"/proc/{pid}").exists()
 
 
-def tail(log: Path, lines: int = 12) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+def belonging(mark: str) -> list[int]:
+    """Other processes that were started with `NAME=value` in their environment, zombies left out (proc(5))."""
+    wanted = mark.encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just left, or is another user's
+            if int(folder.name) != os.getpid() and wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+def last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip()[:200] if lines else "its log is empty"

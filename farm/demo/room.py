@@ -9,8 +9,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from farm.demo.cast import CNAME, Player
+from farm.demo.cast import CNAME, PLAYERS, Player
 from farm.publisher.publisher import SyntheticPublisher
+from workers.synthetic.media import AudioLoop, VideoLoop
 
 T = TypeVar("T")
 
@@ -25,9 +26,17 @@ class Presence:
     left: float | None = None
 
     def flashes(self) -> list[float]:
-        """When each of his flashes was sent."""
-        until = self.left or float("inf")
-        return [at_s for _, at_s in self.publisher.flashes if self.entered <= at_s < until]
+        """When each flash that he sent was captured: what its RTP timestamp says, however late a busy machine sends it."""
+        zero, until = self.publisher.started_at, self.left or float("inf")
+        if zero is None:
+            return []
+        captured = [zero + frame / self.player.plan.fps for frame, _ in self.publisher.flashes]
+        return [at_s for at_s in captured if self.entered <= at_s < until]
+
+    def latest_s(self) -> float:
+        """By how much a flash left later than it was captured, at most."""
+        zero, fps = self.publisher.started_at or 0.0, self.player.plan.fps
+        return max((at_s - zero - frame / fps for frame, at_s in self.publisher.flashes), default=0.0)
 
 
 class Room:
@@ -40,6 +49,13 @@ class Room:
         self._thread = threading.Thread(target=self._loop.run_forever, name="players", daemon=True)
         self._thread.start()
         self.presences: dict[str, Presence] = {}
+
+    @staticmethod
+    def prepare() -> None:
+        """Encode what the players will send: while they talk, the machine's time is the recorder's."""
+        for player in PLAYERS:
+            VideoLoop(player.plan).prepare()
+            AudioLoop(player.plan).prepare()
 
     def enter(self, player: Player) -> None:
         publisher = SyntheticPublisher(f"{self._url}/{player.uid}", self._token(player.uid), player.plan)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 from rich.console import Console
 from rich.table import Table
 
 from farm.demo.calls import Calls
 from farm.demo.cast import CNAME, PLAYERS
 from farm.demo.review import Review, review, watched
-from farm.demo.room import Room
+from farm.demo.room import Presence, Room
 from farm.embedded import EmbeddedFarm, Ports
+from farm.interrupts import Interrupts
 from farm.judge.contact_sheet import contact_sheet
 from farm.judge.report import Verdict, judge_recording
 from models.vocabulary import keys
@@ -27,6 +31,8 @@ from models.vocabulary.errors import ReelyardError
 FLASHES_PCT: Final = 95.0
 AV_OFFSET_MS: Final = 40.0
 FIRST_FRAME_S: Final = 4.0
+#: Said of the machine when its players fall so far behind.
+LATE_S: Final = 0.1
 RUNNING: Final = (4, 5)
 RUNNING_WITHIN_S: Final = 20.0
 
@@ -49,20 +55,32 @@ def say(text: str) -> None:
 
 
 def run(folder: Path, seconds_s: int) -> int:
+    """Exit code: 0 when it plays and holds what is promised, 1 otherwise, 130 after Ctrl-C."""
     out = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    try:
-        farm = EmbeddedFarm(out / "farm", Ports.free())
-        say("starting the farm: broker, ingest, worker, scheduler, gateway")
-        farm.start()
+    with Interrupts() as interrupts:
         try:
-            room, shoot = record(farm, seconds_s)
-        finally:
-            farm.stop()
-        return show(out, farm.store, room, shoot)
-    except (ReelyardError, OSError, ValueError) as error:
-        err.print(f"[red]the demo failed:[/] {error}")
-        sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
-        return 1
+            say("making what the three will send")
+            Room.prepare()
+            farm = EmbeddedFarm(out / "farm", Ports.free())
+            try:
+                say("starting the farm")
+                with err.status("starting …") as shown:
+                    farm.start(lambda part: shown.update(f"starting the {part} …"))
+                room, shoot = record(farm, seconds_s)
+            finally:
+                interrupts.ending()
+                farm.stop(say, interrupts.hurried)
+            return show(out, farm.store, room, shoot)
+        except KeyboardInterrupt:
+            return failed("interrupted", 130)
+        except (ReelyardError, OSError, ValueError, TimeoutError, httpx.HTTPError) as error:
+            return failed(str(error) or type(error).__name__, 1)
+
+
+def failed(text: str, code: int) -> int:
+    err.print(f"[red]the demo failed:[/] {text}")
+    sys.stdout.write(json.dumps({"error": text}) + "\n")
+    return code
 
 
 def record(farm: EmbeddedFarm, seconds_s: int) -> tuple[Room, Shoot]:
@@ -143,9 +161,10 @@ def show(out: Path, store: Path, room: Room, shoot: Shoot) -> int:
         "start_to_first_frame_s": _first_frame_s(verdict, shoot),
     }
     wrong = faults(verdict, found, figures)
-    err.print(table(figures, found, wrong))
-    err.print(f"look at [bold]{sheet}[/]")
-    err.print(f"watch it in a browser: [bold]reelyard play {playlist}[/]")
+    err.print(table(figures, found, wrong, presences))
+    err.print(f"look at      {sheet}", soft_wrap=True, highlight=False)
+    err.print(f"playlist     {playlist}", soft_wrap=True, highlight=False)
+    err.print(f"watch it     reelyard play {shlex.quote(str(playlist))}", soft_wrap=True, highlight=False)
     sys.stdout.write(json.dumps(figures) + "\n")
     return 1 if wrong else 0
 
@@ -171,13 +190,16 @@ def faults(verdict: Verdict, found: Review, figures: dict[str, Any]) -> list[str
     return wrong
 
 
-def table(figures: dict[str, Any], found: Review, wrong: list[str]) -> Table:
+def table(figures: dict[str, Any], found: Review, wrong: list[str], presences: Sequence[Presence]) -> Table:
     shown = Table(title="What was recorded", show_header=False)
     shown.add_row("picture", f"{figures['width']} × {figures['height']} at {figures['fps']:g} fps")
     shown.add_row(
         "length", f"{figures['duration_s']:.2f} s in {figures['segments']} segments, {figures['holes']} holes"
     )
     shown.add_row("flashes", f"{found.found} of {found.sent} in their sender's cell at their time")
+    late_s = max((p.latest_s() for p in presences), default=0.0)
+    if late_s > LATE_S:
+        shown.add_row("machine", f"busy: pictures left their senders up to {late_s:.2f} s late")
     if found.missing:
         shown.add_row("not found", ", ".join(found.missing))
     shown.add_row("picture − sound", f"{figures['av_offset_ms']} ms")

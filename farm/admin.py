@@ -1,0 +1,129 @@
+"""Commands on a farm's state: `reelyard app`, `key`, `token`, `migrate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from models import secrets
+from models.database import Database, open_database, upgrade
+from models.repositories import apps
+from models.settings import settings
+from models.tokens import Audience, mint_whip, whip_keys
+from models.vocabulary.spec import FolderStore, StoreAddress
+from stores.opening import folder_below
+from workers.recorder.capture.script import load
+
+CHANNEL_SCHEMES: Final = ("whip:", "scripted:")
+
+out = Console()
+
+
+def database() -> Database:
+    return open_database(settings().database_url)
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database of REELYARD_DATABASE_URL up to this version's schema."""
+    upgrade(settings().database_url)
+    out.print("the schema is up to date")
+
+
+@click.command()
+def key() -> None:
+    """Make a key for REELYARD_SECRET_KEYS."""
+    out.print(secrets.generate_key(), highlight=False, soft_wrap=True)
+
+
+@click.group()
+def app() -> None:
+    """Apps: whose channels are recorded, and where the files go."""
+
+
+def checked_channel(address: str) -> str:
+    """With the file's whole path: workers start in other folders."""
+    if not address.startswith(CHANNEL_SCHEMES):
+        raise click.BadParameter("must be whip: or scripted:FILE.json", param_hint="--channel")
+    if not address.startswith("scripted:"):
+        return address
+    file = Path(address.removeprefix("scripted:"))
+    if not file.is_file():
+        raise click.BadParameter(f"there is no file {file}", param_hint="--channel")
+    load(file)
+    return f"scripted:{file.resolve()}"
+
+
+@app.command("add")
+@click.argument("name")
+@click.option("--channel", default="whip:", show_default=True, help="whip: or scripted:FILE.json")
+@click.option(
+    "--folder",
+    help="Record into this folder, absolute or below REELYARD_STORES_ROOT, whatever a request's storageConfig names.",
+)
+@click.option("--slice", "slice_s", default=6, show_default=True, type=click.IntRange(1, 60), help="Seconds a segment.")
+@click.option("--notices", "notice_url", default="", help="URL that is told what happens.")
+def app_add(name: str, channel: str, folder: str | None, slice_s: int, notice_url: str) -> None:
+    """Add an app and make a customer key for it. The secret is shown this once."""
+    address = checked_channel(channel)
+    store: StoreAddress | None = None
+    if folder is not None:
+        store = FolderStore(path=str(folder_below(settings().stores_root, folder)))
+    db = database()
+    with db.unit() as session:
+        row = apps.add(
+            session, appid=None, name=name, channel=address, store=store, slice_s=slice_s, notice_url=notice_url
+        )
+        customer_key, secret = apps.new_key(session, [row.appid])
+        appid = row.appid
+    made = {"appid": appid, "customer_key": customer_key, "customer_secret": secret}
+    sys.stdout.write(json.dumps(made) + "\n")
+
+
+@app.command("list")
+@click.option("--json", "as_json", is_flag=True)
+def app_list(as_json: bool) -> None:
+    """List the apps."""
+    with database().unit() as session:
+        rows = [
+            {"appid": a.appid, "name": a.name, "channel": a.channel, "store": (a.store or {}).get("kind", "request")}
+            for a in apps.list_apps(session)
+        ]
+    if as_json:
+        sys.stdout.write(json.dumps(rows) + "\n")
+        return
+    table = Table("appid", "name", "channel", "store", box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    out.print(table)
+
+
+@app.command("rm")
+@click.argument("appid")
+def app_rm(appid: str) -> None:
+    """Remove an app with its records. Refused while it records; files in stores stay."""
+    with database().unit() as session:
+        apps.remove(session, appid)
+    out.print(f"{appid} is gone", highlight=False)
+
+
+@click.command()
+@click.argument("appid")
+@click.argument("cname")
+@click.argument("uid")
+@click.option("--ttl", "ttl_s", default=3600, show_default=True, help="Seconds the token is good for.")
+def token(appid: str, cname: str, uid: str, ttl_s: int) -> None:
+    """Make a bearer token with which UID may publish into CNAME by WHIP."""
+    signing = whip_keys(settings().secret_keys.get_secret_value())[0]
+    made = mint_whip(signing, appid, cname, uid, ttl_s, time.time(), Audience.WHIP)
+    sys.stdout.write(made + "\n")
+
+
+COMMANDS: Final = (app, key, token, migrate)
