@@ -35,7 +35,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models.database import now_ms
-from models.repositories.statements import add_if_absent, changed, moved
+from models.repositories.statements import add_if_absent, changed, moved, run
 from models.tables import Hole, Recording, Segment, Tenure, Track
 from models.tables.base import db_now_ms
 from models.vocabulary.errors import StateUnavailable
@@ -247,13 +247,7 @@ def abandon(session: Session, sid: str, track: str, *, but_epoch: int, cause: st
     Their spools may still come back: they fill those holes as they would any other.
     """
     over = select(Tenure.epoch).where(Tenure.sid == sid, Tenure.state == TenureState.ENDED, Tenure.epoch != but_epoch)
-    s = Segment
-    gone = delete(s).where(s.sid == sid, s.track == track, s.state == SegmentState.RESERVED, s.epoch.in_(over))
-    rows = changed(session, gone.returning(s.start_90k, s.end_90k, s.epoch))
-    for start_90k, end_90k, epoch in rows:
-        _dig(session, _Claimant(sid, track, epoch), start_90k, end_90k, HoleState.LOST, epoch, cause)
-    session.flush()
-    return len(rows)
+    return _unreserve(session, sid, track, cause, Segment.epoch.in_(over))
 
 
 def drop(session: Session, sid: str, track: str, epoch: int, key: str, cause: str) -> bool:
@@ -261,14 +255,7 @@ def drop(session: Session, sid: str, track: str, epoch: int, key: str, cause: st
 
     Whether there was such a segment.
     """
-    s = Segment
-    mine = (s.sid == sid, s.track == track, s.key == key, s.epoch == epoch, s.state == SegmentState.RESERVED)
-    gone = moved(session, delete(s).where(*mine).returning(s.start_90k, s.end_90k))
-    if gone is None:
-        return False
-    _dig(session, _Claimant(sid, track, epoch), gone.start_90k, gone.end_90k, HoleState.LOST, epoch, cause)
-    session.flush()
-    return True
+    return _unreserve(session, sid, track, cause, Segment.epoch == epoch, Segment.key == key) > 0
 
 
 # -- looking ----------------------------------------------------------------------------------------------------
@@ -421,6 +408,19 @@ def _carve(
         _dig(session, me, start_90k, end_90k, state, owed, cause, hole.since_ms)
     if tail_from < tail_to:
         _dig(session, me, tail_from, tail_to, was, hole.owed_epoch, hole.cause, hole.since_ms)
+
+
+def _unreserve(session: Session, sid: str, track: str, cause: str, *which: Any) -> int:
+    s = Segment
+    gone = delete(s).where(s.sid == sid, s.track == track, s.state == SegmentState.RESERVED, *which)
+    rows = changed(session, gone.returning(s.start_90k, s.end_90k, s.epoch))
+    for start_90k, end_90k, epoch in rows:
+        # What it had filled is a hole again, all of one piece.
+        below = (Hole.sid == sid, Hole.track == track, Hole.start_90k >= start_90k, Hole.start_90k < end_90k)
+        run(session, delete(Hole).where(*below, Hole.state == NO_HOLE))
+        _dig(session, _Claimant(sid, track, epoch), start_90k, end_90k, HoleState.LOST, epoch, cause)
+    session.flush()
+    return len(rows)
 
 
 def _dig(

@@ -258,6 +258,29 @@ def test_owed_is_lost_when_the_last_filler_is_dead_and_the_grace_is_over(started
         assert holes(session) == []
 
 
+def test_segments_that_were_never_stored_become_holes_and_can_be_filled_again(started: Database) -> None:
+    with started.unit() as session:
+        old = farm.tenure(session)
+        reserve(session, old, 0, 10, key="stored")
+        timeline.stored(session, "s1", "mix", "stored", store="primary")
+        reserve(session, old, 20, 30)
+        assert reserve(session, old, 10, 20, key="late") == Reserved()  # into a hole: leaves a filled one below it
+        assert timeline.abandon(session, "s1", "mix", but_epoch=2, cause="spool lost") == 0  # not ended
+        tenures.end(session, "s1", 1, old.owner, "gone")
+        assert timeline.abandon(session, "s1", "mix", but_epoch=1, cause="spool lost") == 0
+        assert timeline.abandon(session, "s1", "mix", but_epoch=2, cause="spool lost") == 2
+        assert segments(session) == [(0, 10, 1)]
+        assert holes(session) == [(10, 20, "lost", 1), (20, 30, "lost", 1)]
+        assert reserve(session, old, 10, 20, key="late") == Reserved()
+        assert not timeline.drop(session, "s1", "mix", 2, "late", "not its own")
+        assert timeline.drop(session, "s1", "mix", 1, "late", "file lost")
+        assert not timeline.drop(session, "s1", "mix", 1, "late", "file lost")
+        assert not timeline.drop(session, "s1", "mix", 1, "stored", "it is stored")
+        assert reserve(session, old, 5, 15) == Covered()
+        assert reserve(session, old, 12, 24) == Reserved()
+        assert holes(session) == [(10, 12, "lost", 1), (24, 30, "lost", 1)]
+
+
 def test_the_playlist_lists_a_prefix_of_one_store_up_to_the_first_owed_hole(started: Database) -> None:
     def listed(session: Session, *, final: bool) -> list[str]:
         return [e.key for e in timeline.publishable(session, "s1", "mix", final=final)]
