@@ -93,7 +93,7 @@ def verify_notice(raw_body: bytes, headers: Mapping[str, str], secret: str | byt
     for name, digest in _SIGNATURES:
         if (signature := given.get(name)) is not None:
             expected = hmac.new(key, raw_body, digest).hexdigest()
-            if not hmac.compare_digest(expected.encode(), signature.strip().lower().encode()):
+            if not hmac.compare_digest(expected.encode(), signature.strip().lower().encode(errors="replace")):
                 raise SignatureMismatch(f"{name} is not that of this body and secret")
             return _parse(raw_body)
     raise SignatureMismatch("the notice has no signature")

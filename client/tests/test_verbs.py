@@ -1,0 +1,216 @@
+"""Every verb over real HTTP: what goes out, and what comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import reelyard
+from reelyard import Mode, RecordedFile, Recording, Resource, Status, Uploading
+from tests.conftest import Speak
+from tests.service import APPID, SECRET, Says, Service, basic
+
+RESOURCE = Resource("lesson-7", "527841", "resource/1")
+RECORDING = Recording("resource/1", "5" * 32, "lesson-7", "527841")
+IDENTITY = {"cname": "lesson-7", "uid": "527841", "resourceId": "resource/1", "sid": "5" * 32}
+STORAGE = reelyard.StorageConfig(vendor=1, region=0, bucket="b", access_key="AK", secret_key="planted-store-secret")
+APP = f"/v1/apps/{APPID}"
+RUNNING = f"{APP}/cloud_recording/resourceid/resource%2F1/sid/{'5' * 32}/mode/mix"
+
+
+def answers(told: dict[str, Any]) -> Says:
+    return Says(body=IDENTITY | {"serverResponse": told})
+
+
+def test_every_request_is_signed_with_the_customers_key_and_accepts_no_coding(speak: Speak, service: Service) -> None:
+    service.says(Says(body={"resourceId": "r"}))
+    speak("acquire", "lesson-7", "527841")
+    headers = service.asked[0].headers
+    assert headers["authorization"] == basic()
+    assert headers["accept-encoding"] == "identity"
+    assert headers["content-type"] == "application/json;charset=utf-8"
+
+
+def test_acquire_sends_its_options_in_the_contracts_names(speak: Speak, service: Service) -> None:
+    service.says(Says(body={"resourceId": "r"}, headers={"X-Reelyard-Warning": "scene is odd; region is ignored"}))
+    request = reelyard.AcquireRequest(
+        resource_expired_hour=24, region="EU", start_parameter=reelyard.StartRequest(storage_config=STORAGE)
+    )
+    got = speak("acquire", "lesson-7", "527841", request)
+    assert got == Resource("lesson-7", "527841", "r", ("scene is odd", "region is ignored"))
+    [asked] = service.asked
+    assert (asked.method, asked.path) == ("POST", f"{APP}/cloud_recording/acquire")
+    assert asked.body == {
+        "cname": "lesson-7",
+        "uid": "527841",
+        "clientRequest": {
+            "resourceExpiredHour": 24,
+            "region": "EU",
+            "startParameter": {
+                "storageConfig": {
+                    "vendor": 1, "region": 0, "bucket": "b", "accessKey": "AK", "secretKey": "planted-store-secret",
+                }
+            },
+        },
+    }  # fmt: skip
+
+
+def test_acquire_without_options_sends_an_empty_object(speak: Speak, service: Service) -> None:
+    service.says(Says(body={"resourceId": "r"}))
+    speak("acquire", "lesson-7", "527841")
+    assert service.asked[0].body["clientRequest"] == {}
+
+
+@pytest.mark.parametrize("mode", ["individual", "mix", "web"])
+def test_start_speaks_every_mode(speak: Speak, service: Service, mode: str) -> None:
+    service.says(Says(body=IDENTITY))
+    got = speak("start", RESOURCE, {"storageConfig": {"vendor": 1}}, mode=mode)
+    assert got == Recording("resource/1", "5" * 32, "lesson-7", "527841", Mode(mode))
+    [asked] = service.asked
+    assert asked.path == f"{APP}/cloud_recording/resourceid/resource%2F1/mode/{mode}/start"
+    assert asked.body == {
+        "cname": "lesson-7",
+        "uid": "527841",
+        "clientRequest": {"storageConfig": {"vendor": 1}},
+    }
+
+
+def test_a_start_that_was_made_before_is_a_success(speak: Speak, service: Service) -> None:
+    service.says(Says(201, {"code": 7, "reason": "already started", "sid": "5" * 32}))
+    got = speak("start", RESOURCE, reelyard.StartRequest(storage_config=STORAGE))
+    assert (got.sid, got.already_started) == ("5" * 32, True)
+
+
+def test_a_start_that_was_made_before_may_come_without_its_sid_and_cannot_be_queried(
+    speak: Speak, service: Service
+) -> None:
+    service.says(Says(201, {"code": 7, "reason": "already started"}))
+    got = speak("start", RESOURCE, reelyard.StartRequest(storage_config=STORAGE))
+    assert (got.sid, got.already_started) == ("", True)
+    with pytest.raises(ValueError, match="sid is empty"):
+        speak("query", got)
+
+
+def test_query_is_a_get_and_its_answer_is_typed(speak: Speak, service: Service) -> None:
+    service.says(
+        answers({"status": 5, "fileListMode": "string", "fileList": "a/x.m3u8", "sliceStartTime": 1_700_000_000_000})
+    )
+    got = speak("query", RECORDING)
+    assert [(asked.method, asked.path, asked.body) for asked in service.asked] == [("GET", f"{RUNNING}/query", None)]
+    assert (got.status, got.status.recording) == (Status.IN_PROGRESS, True)
+    assert got.files == (RecordedFile("a/x.m3u8", slice_start_ms=1_700_000_000_000),)
+    assert got.raw["sid"] == "5" * 32
+
+
+def test_update_names_the_subscriptions(speak: Speak, service: Service) -> None:
+    service.says(Says(body=IDENTITY))
+    subscribe = reelyard.StreamSubscribe(
+        audio_uid_list=reelyard.AudioUids(subscribe_audio_uids=[reelyard.ALL_STREAMS]),
+        video_uid_list=reelyard.VideoUids(unsubscribe_video_uids=["7"]),
+    )
+    assert speak("update", RECORDING, reelyard.UpdateRequest(stream_subscribe=subscribe)) is None
+    [asked] = service.asked
+    assert asked.path == f"{RUNNING}/update"
+    assert asked.body["clientRequest"] == {
+        "streamSubscribe": {
+            "audioUidList": {"subscribeAudioUids": ["#allstream#"]},
+            "videoUidList": {"unSubscribeVideoUids": ["7"]},
+        }
+    }
+
+
+def test_update_layout_sends_the_layout_bare(speak: Speak, service: Service) -> None:
+    service.says(Says(body=IDENTITY))
+    region = reelyard.LayoutRegion(x_axis=0, y_axis=0.5, width=1, height=0.5, render_mode=1)
+    layout = reelyard.Layout(mixed_video_layout=reelyard.MixedVideoLayout.CUSTOM, layout_config=[region, {"uid": "7"}])
+    speak("update_layout", RECORDING, layout)
+    [asked] = service.asked
+    assert asked.path == f"{RUNNING}/updateLayout"
+    assert asked.body["clientRequest"] == {
+        "mixedVideoLayout": 3,
+        "layoutConfig": [{"x_axis": 0, "y_axis": 0.5, "width": 1, "height": 0.5, "render_mode": 1}, {"uid": "7"}],
+    }
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_stop_waits_unless_told_otherwise(speak: Speak, service: Service, wait: bool) -> None:
+    service.says(answers({"fileListMode": "string", "fileList": "x.m3u8", "uploadingStatus": "uploaded"}))
+    got = speak("stop", RECORDING, wait=wait)
+    assert (got.uploading, got.files) == (Uploading.UPLOADED, (RecordedFile("x.m3u8"),))
+    [asked] = service.asked
+    assert (asked.path, asked.body["clientRequest"]) == (f"{RUNNING}/stop", {"async_stop": not wait})
+
+
+def test_the_list_of_recordings_is_read_page_by_page(speak: Speak, service: Service) -> None:
+    line = {"sid": "5" * 32, "cname": "c", "uid": "1", "mode": "mix", "status": 8, "reason": "stop called"}
+    times = {"created_ms": 1, "started_ms": None, "ended_ms": 3}
+    service.says(
+        Says(body={"recordings": [line | times], "next": "5" * 32}), Says(body={"recordings": [], "next": None})
+    )
+    first = speak("recordings", limit=1, live=False)
+    assert (first.next, first.recordings[0].status) == ("5" * 32, Status.EXITED)
+    assert (first.recordings[0].created_ms, first.recordings[0].started_ms) == (1, None)
+    assert speak("recordings", limit=1, before=first.next).next == ""
+    assert service.paths == [
+        f"{APP}/recordings?limit=1&live=false",
+        f"{APP}/recordings?limit=1&before={'5' * 32}",
+    ]
+
+
+def test_the_record_of_a_recording_keeps_what_the_service_said(speak: Speak, service: Service) -> None:
+    body = {
+        "sid": "5" * 32, "status": 20, "what_happened": "the bucket refused", "fault": {"code": 32}, "warnings": ["w"],
+        "files": [{"key": "x.ts", "bytes": 7}], "holes": [], "segments": {"count": 1}, "resource_id": "r", "weight": 30,
+    }  # fmt: skip
+    service.says(Says(body=body))
+    got = speak("recording", "5" * 32)
+    assert service.paths == [f"{APP}/recordings/{'5' * 32}"]
+    assert (got.summary.status, got.what_happened, got.fault) == (Status.FAILED, "the bucket refused", {"code": 32})
+    assert (got.files[0]["bytes"], got.segments["count"], got.raw["weight"]) == (7, 1, 30)
+
+
+def test_a_publisher_gets_a_token(speak: Speak, service: Service) -> None:
+    service.says(Says(body={"token": "planted-token", "url": "http://h/whip/a/b/c", "expires_s": 60}))
+    got = speak("whip_token", "lesson-7", "ada", ttl_s=60)
+    assert (got.token, got.url, got.expires_s) == ("planted-token", "http://h/whip/a/b/c", 60)
+    assert "planted-token" not in repr(got)
+    assert service.asked[0].path == f"{APP}/whip-tokens"
+    assert service.asked[0].body == {"cname": "lesson-7", "uid": "ada", "ttl_s": 60}
+
+
+def test_both_clients_have_the_same_verbs() -> None:
+    def verbs(of: type) -> set[str]:
+        return {name for name in vars(of) if not name.startswith("_")} - {"close", "aclose"}
+
+    assert verbs(reelyard.Client) == verbs(reelyard.AsyncClient)
+    assert len(verbs(reelyard.Client)) == 9
+
+
+@pytest.mark.parametrize("segment", ["", ".", ".."])
+def test_an_id_never_leaves_its_place_in_the_path(speak: Speak, service: Service, segment: str) -> None:
+    with pytest.raises(ValueError, match="sid is"):
+        speak("recording", segment)
+    assert service.asked == []
+
+
+@pytest.mark.parametrize(
+    "url", ["recordings.example.org", "ftp://h", "http://user:pass@h", "http://h/?a=1", "http://h/#f", "http://"]
+)
+def test_a_base_url_is_a_host_and_a_path_and_no_more(url: str) -> None:
+    with pytest.raises(ValueError, match="a base URL"):
+        reelyard.Client(url, APPID, "k", "s")
+
+
+def test_a_base_url_may_have_a_path(speaker: Any, service: Service) -> None:
+    service.says(Says(body={"resourceId": "r"}))
+    speaker(f"{service.url}/farm/")("acquire", "c", "1")
+    assert service.paths == [f"/farm{APP}/cloud_recording/acquire"]
+
+
+def test_no_repr_tells_a_secret() -> None:
+    client = reelyard.Client("http://127.0.0.1:9", APPID, "k", SECRET)
+    config = reelyard.RecordingConfig(secret="planted-media-secret", salt="planted-salt")
+    request = reelyard.StartRequest(storage_config=STORAGE, token="planted-token", recording_config=config)
+    client.close()
+    assert "planted" not in repr((client, vars(client), STORAGE, request, RESOURCE))
