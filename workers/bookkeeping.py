@@ -50,6 +50,8 @@ def commit(session: Session, who: Grantee, entries: Iterable[tuple[int, journal.
             case journal.Stored():
                 if timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
                     outcome.stored += 1
+            case journal.Lost():
+                timeline.drop(session, who.sid, entry.track, who.epoch, entry.key, entry.cause)
             case _:
                 pass
     return outcome

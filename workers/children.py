@@ -9,6 +9,7 @@ The child asks for the signal itself; nothing of ours runs between fork and exec
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import subprocess
@@ -16,6 +17,8 @@ import sys
 import threading
 from concurrent.futures import Future
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 Child = subprocess.Popen[bytes]
 
@@ -36,20 +39,30 @@ class Nursery:
         self._orders.put(None)
 
     def _run(self) -> None:
-        self._spare = start()
+        self._prepare()
         while (order := self._orders.get()) is not None:
             try:
                 order.set_result(self._next())
             except BaseException as error:  # raised again in the thread that asked
                 order.set_exception(error)
+            self._prepare()
         if self._spare is not None and self._spare.stdin is not None:
             self._spare.stdin.close()  # it leaves at the end of its stdin
+            self._spare.wait()
+
+    def _prepare(self) -> None:
+        """A spare for the next order, if the machine has room for one."""
+        if self._spare is not None and self._spare.poll() is None:
+            return
+        try:
+            self._spare = start()
+        except OSError as error:
+            self._spare = None
+            log.warning("no recorder is kept ready: %s", error)
 
     def _next(self) -> Child:
         spare, self._spare = self._spare, None
-        child = spare if spare is not None and spare.poll() is None else start()
-        self._spare = start()
-        return child
+        return spare if spare is not None and spare.poll() is None else start()
 
 
 def start() -> Child:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy.orm import Session
 
 from models.repositories import notices, recordings, tenures
@@ -32,10 +35,32 @@ def capture_is_over(session: Session, who: Grantee, reason: str) -> None:
         recordings.advance(session, who.sid, expect=expect, to=to, cause=cause, epoch=who.epoch)
 
 
-def all_is_stored(session: Session, who: Grantee, fault: pipe.Fault | None) -> None:
+def note(session: Session, who: Grantee, fault: pipe.Fault) -> None:
+    """The newest trouble, for the record. It never hides the one that ends the recording."""
+    row = recordings.lock(session, who.sid)
+    if row is not None and not is_condemned(row.fault):
+        recordings.set_fault(session, who.sid, _told(fault, fatal=False))
+
+
+def condemn(session: Session, who: Grantee, fault: pipe.Fault) -> None:
+    """The recording has failed; what there is of it is still brought to its end, by this tenure or a finaliser."""
+    recordings.set_fault(session, who.sid, _told(fault, fatal=True))
+
+
+def is_condemned(fault: Mapping[str, Any] | None) -> bool:
+    return bool(fault and fault.get("fatal"))
+
+
+def _told(fault: pipe.Fault, *, fatal: bool) -> dict[str, Any]:
+    told = {"code": fault.code, "scope": str(fault.scope), "retryable": fault.retryable, "text": fault.text}
+    return told | {"fatal": fatal}
+
+
+def all_is_stored(session: Session, who: Grantee) -> None:
     """8, or 20 when a fatal fault ended it; what is secret is no longer needed."""
-    failed = fault is not None and fault.fatal
-    cause = fault.text if fault is not None and failed else ""
+    row = recordings.lock(session, who.sid)
+    failed = row is not None and is_condemned(row.fault)
+    cause = str(row.fault.get("text", "")) if row is not None and row.fault and failed else ""
     to = Status.FAILED if failed else Status.EXITED
     if recordings.advance(session, who.sid, expect={Status.STOPPED}, to=to, cause=cause, epoch=who.epoch):
         recordings.set_uploading(session, who.sid, "uploaded")

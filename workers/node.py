@@ -145,6 +145,8 @@ class Node:
                 log.warning("not renewed: %s", error.text)  # the recorders go on; the next round tries again
             except ReelyardError as error:
                 log.error("not renewed: %s", error.text)
+            except Exception:
+                log.exception("not renewed")  # a node whose renewals have ended looks alive and loses all it has
             self._wake.wait(timeout=self._config.tenure_renew_ms / 1000)
             self._wake.clear()
 
@@ -155,6 +157,7 @@ class Node:
         if not alive:
             return
         asked = [(s.who.sid, s.who.epoch, s.who.owner, s.observed_gen) for s in alive.values()]
+        asked_at_s = time.monotonic()
         with self._database.unit() as session:
             answers = tenures.renew(session, self._config.node_name, asked, self._config.tenure_ttl_ms)
         held = {(a.sid, a.epoch): a for a in answers}
@@ -163,10 +166,11 @@ class Node:
             if answer is None:
                 supervision.fenced()
             else:
-                supervision.renewed(answer)
+                supervision.renewed(answer, asked_at_s)
 
     def _beat(self) -> None:
         config = self._config
+        ingest_up = self._ingest_up()  # not inside the unit: it may hold the database's only lock
         with self._database.unit() as session:
             nodes.beat(
                 session,
@@ -176,7 +180,7 @@ class Node:
                 server_version(),
                 config.ingest_url,
                 config.ingest_units,
-                self._ingest_up(),
+                ingest_up,
                 config.tenure_ttl_ms * NODE_TTL_FACTOR,
             )
             if self._draining:
@@ -188,7 +192,7 @@ class Node:
             return False
         try:
             return httpx.get(f"http://{self._config.ingest_bind}/healthz", timeout=INGEST_TIMEOUT_S).is_success
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL):
             return False
 
     # -- nudges -------------------------------------------------------------------------------------------------
@@ -198,7 +202,7 @@ class Node:
         while not self._over.is_set():
             try:
                 self._follow_nudges()
-            except redis.RedisError as error:
+            except (redis.RedisError, OSError, ValueError) as error:
                 log.warning("no nudges: %s", type(error).__name__)
                 self._over.wait(timeout=2)
 

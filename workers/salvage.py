@@ -41,6 +41,8 @@ class Salvage:
                 self._salvage(spool)
             except ReelyardError as error:
                 log.warning("spool %s is left as it is: %s", spool.folder.name, error.text)
+            except Exception:
+                log.exception("spool %s is left as it is", spool.folder.name)  # the others are not to suffer for it
 
     def _salvage(self, spool: Spool) -> None:
         begun = next((e for _, e in spool.entries() if isinstance(e, journal.Begun)), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -44,6 +45,10 @@ RESTART_S: Final = (0.0, 0.2, 1.0, 2.0, 5.0)
 STEP_S: Final = 0.1
 RETRY_STATE_S: Final = 0.5
 ASK_AGAIN_S: Final = 2.0
+#: Whether an ending recording is through depends on others too: looked at so often when nothing is heard here.
+LOOK_AGAIN_S: Final = 0.5
+#: States, warnings and faults that wait for the state to come back.
+NOTES_KEPT: Final = 100
 #: So long an ending recording waits for other tenures' segments that no store has acknowledged.
 OTHERS_S: Final = 8.0
 
@@ -53,7 +58,15 @@ class Fenced:
     """The tenure is another's, or over."""
 
 
-Happening = Line | Exited | Fenced | tenures.Renewed
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Of a renewal that was asked for at `asked_at_s` of our monotonic clock: the lease counts from there."""
+
+    renewed: tenures.Renewed
+    asked_at_s: float
+
+
+Happening = Line | Exited | Fenced | Answer
 
 
 class Supervision:
@@ -87,6 +100,7 @@ class Supervision:
         self._journal = 0  # entries that the recorder says there are
         self._committed = 0
         self._later: dict[str, journal.Slice] = {}  # slices whose place another tenure's work may leave free
+        self._refused: set[str] = set()
         self._ask_again_at = 0.0
         self._settle_at = 0.0
         self._noted_user_90k: int | None = None
@@ -94,7 +108,11 @@ class Supervision:
         self._finishing = False
         self._drained: pipe.Drained | None = None
         self._drained_at = 0.0
-        self._fault: pipe.Fault | None = None
+        self._last_words: pipe.Fault | None = None  # a recorder's, which left because of it
+        self._hopeless: pipe.Fault | None = None
+        self._notes: deque[Callable[[Session], object]] = deque(maxlen=NOTES_KEPT)
+        self._stirred = True  # something happened since we looked whether all is done
+        self._look_again_at = 0.0
         self._sealed = False
         self._done = False
 
@@ -109,8 +127,8 @@ class Supervision:
         """Whether the tenure deserves to be renewed: its recorder lives, or is being started again."""
         return not self._done and (self._child is None or self._now() - self._heard_at < self._silence_s() + 1)
 
-    def renewed(self, renewed: tenures.Renewed) -> None:
-        self._inbox.put(renewed)
+    def renewed(self, renewed: tenures.Renewed, asked_at_s: float) -> None:
+        self._inbox.put(Answer(renewed, asked_at_s))
 
     def fenced(self) -> None:
         self._inbox.put(Fenced())
@@ -130,6 +148,8 @@ class Supervision:
     def _step(self) -> None:
         with suppress(queue.Empty):
             self._happened(self._inbox.get(timeout=STEP_S))
+            while True:  # all of it: after a wait for the state the signs of life may stand far behind
+                self._happened(self._inbox.get_nowait())
         now = self._now()
         if self._restart_at is not None and now >= self._restart_at:
             self._restart_at = None
@@ -158,8 +178,8 @@ class Supervision:
                     log.warning("a line of the recorder is no message", extra=self._tag)
             case Exited(child, code) if child is self._child:
                 self._left(code)
-            case tenures.Renewed():
-                self._wish(happening)
+            case Answer(renewed, asked_at_s):
+                self._wish(renewed, asked_at_s)
             case Fenced():
                 self._fence()
             case _:
@@ -169,10 +189,16 @@ class Supervision:
 
     def _start_child(self) -> None:
         title = f"{self.who.sid}.{self.who.epoch}"
-        self._child = RecorderProcess(self._nursery, title, self._inbox.put)
+        try:
+            self._child = RecorderProcess(self._nursery, title, self._inbox.put)
+        except (OSError, TimeoutError) as error:
+            log.error("no recorder could be started: %s", error, extra=self._tag)
+            self._restart()
+            return
         self._heard_at, self._alive, self._drained = self._now(), None, None
         self._say(self._begin())
-        self._say(pipe.Committed(n=self._committed, later=tuple(self._later)))
+        refused, later = tuple(self._refused), tuple(self._later)
+        self._say(pipe.Committed(n=self._committed, refused=refused, later=later))
         if self._finishing:
             self._say(pipe.Finish())
         self._publication.start_over()
@@ -225,28 +251,42 @@ class Supervision:
         self._child = None
         if self._sealed:
             self._over()
-        elif self._fault is not None and self._fault.fatal and self._gives_up(self._fault):
-            self._fail(self._fault)
+            return
+        log.warning("the recorder left with code %s", code, extra=self._tag)
+        if self._last_words is not None and not self._last_words.retryable:
+            self._hopeless = self._last_words  # for `_settle`: it depends on the state what becomes of it
         else:
-            self._restart(code)
+            self._restart()
 
-    def _restart(self, code: int) -> None:
+    def _restart(self) -> None:
         now = self._now()
         self._deaths = [*(t for t in self._deaths if now - t < POISON_WITHIN_S), now]
-        log.warning("the recorder left with code %s", code, extra=self._tag)
         if len(self._deaths) >= POISON_DEATHS and self._role is not Role.FINALISER:
-            error = Poisoned()
-            self._fault = pipe.Fault(code=error.code, scope=error.scope, retryable=False, text=error.text, fatal=True)
-            self._role = Role.FINALISER  # what it has is brought to its end; it records no further
+            self._poison()
+        self._last_words = None
         self._restart_at = now + RESTART_S[min(len(self._deaths), len(RESTART_S)) - 1]
 
-    def _gives_up(self, fault: pipe.Fault) -> bool:
-        """Nothing was recorded, and no restart can mend it."""
-        return not fault.retryable and self._committed_head() == 0
+    def _poison(self) -> None:
+        """What it has is brought to its end; it records no further."""
+        why = f" The last one said: {self._last_words.text}" if self._last_words is not None else ""
+        error = Poisoned((Poisoned.__doc__ or "") + why)
+        fault = pipe.Fault(code=error.code, scope=error.scope, retryable=False, text=error.text, fatal=True)
+        log.error("no recorder is started for it any more: %s", error.text, extra=self._tag)
+        self._write_down(lambda session: ending.condemn(session, self.who, fault))
+        self._role = Role.FINALISER
 
-    def _committed_head(self) -> int:
+    def _give_up_or_go_on(self, fault: pipe.Fault) -> None:
+        """No restart can mend it: over, if nothing was recorded; else its slices are worth another try."""
         with self._database.unit() as session:
-            return timeline.head(session, self.who.sid, TRACK)
+            nothing = timeline.head(session, self.who.sid, TRACK) == 0
+            if nothing:
+                ending.condemn(session, self.who, fault)
+                ending.nothing_was_recorded(session, self.who, fault)
+        self._hopeless = None
+        if nothing:
+            self._over()
+        else:
+            self._restart()
 
     # -- hearing ------------------------------------------------------------------------------------------------
 
@@ -261,21 +301,23 @@ class Supervision:
                 self._parts_come_up(message.status)
             case pipe.Documented():
                 self._publication.written(message.key, message.rev)
+                self._stirred = True
             case pipe.Fault():
                 self._faulted(message)
             case pipe.Warn():
                 self._write_down(lambda session: recordings.warn(session, self.who.sid, message.text))
             case pipe.Drained():
                 self._journal = max(self._journal, message.n)
-                self._drained, self._drained_at = message, self._now()
+                self._drained, self._drained_at, self._stirred = message, self._now(), True
             case _:
                 pass
 
     def _faulted(self, fault: pipe.Fault) -> None:
-        if fault.fatal or self._fault is None or not self._fault.fatal:
-            self._fault = fault
-        told = {"code": fault.code, "scope": str(fault.scope), "retryable": fault.retryable, "text": fault.text}
-        self._write_down(lambda session: recordings.set_fault(session, self.who.sid, told))
+        """Fatal to that recorder process is not fatal to the recording: another one may do better."""
+        if fault.fatal:
+            self._last_words = fault
+        if self._writer:
+            self._write_down(lambda session: ending.note(session, self.who, fault))
 
     def _parts_come_up(self, status: Status) -> None:
         def step(session: Session) -> None:
@@ -289,18 +331,25 @@ class Supervision:
             self._write_down(step)
 
     def _write_down(self, work: Callable[[Session], object]) -> None:
-        """For what is good to know; what must not be lost is in the journal."""
+        """At once, or as soon as the state can be reached; what must not be lost for sure is in the journal."""
+        self._notes.append(work)
         try:
-            with self._database.unit() as session:
-                work(session)
+            self._write_notes()
         except StateUnavailable as error:
-            log.warning("not written down: %s", error.text, extra=self._tag)
+            log.warning("not written down yet: %s", error.text, extra=self._tag)
+
+    def _write_notes(self) -> None:
+        while self._notes:
+            with self._database.unit() as session:
+                self._notes[0](session)
+            self._notes.popleft()
 
     # -- wishes -------------------------------------------------------------------------------------------------
 
-    def _wish(self, renewed: tenures.Renewed) -> None:
+    def _wish(self, renewed: tenures.Renewed, asked_at_s: float) -> None:
         self._writer = renewed.writer and self._assignment.writer
-        self._say(pipe.LeaseOk(for_s=renewed.for_ms / 1000 if self._writer else 0.0))
+        for_s = max(0.0, renewed.for_ms / 1000 - (self._now() - asked_at_s))
+        self._say(pipe.LeaseOk(for_s=for_s if self._writer else 0.0))
         if renewed.spec is not None and renewed.wanted_gen > self._assignment.spec_gen:
             secrets = renewed.secrets or self._assignment.secrets
             self._assignment = replace(
@@ -326,6 +375,9 @@ class Supervision:
 
     def _settle(self) -> None:
         """Bring the state up to the journal, the documents up to the state, and the recording to its end."""
+        self._write_notes()
+        if self._hopeless is not None:
+            self._give_up_or_go_on(self._hopeless)
         if self._journal > self._committed:
             self._commit()
         if self._later and self._now() >= self._ask_again_at:
@@ -333,11 +385,15 @@ class Supervision:
             self._ask_again()
         if self._publication.due and self._writer and self._drained is None:
             self._publication.publish(self._assignment.spec, final=False)
-        if self._drained is not None and self._committed >= self._drained.n and not self._sealed:
+        if self._drained is not None and self._committed >= self._drained.n and self._is_time_to_look():
+            self._stirred, self._look_again_at = False, self._now() + LOOK_AGAIN_S
             self._conclude(self._drained)
 
+    def _is_time_to_look(self) -> bool:
+        return not self._sealed and (self._stirred or self._now() >= self._look_again_at)
+
     def _commit(self) -> None:
-        entries = list(self._spool.entries(after=self._committed))
+        entries = self._spool.entries(after=self._committed)
         with self._database.unit() as session:
             outcome = bookkeeping.commit(session, self.who, entries)
             if outcome.stored and self._writer:
@@ -345,7 +401,9 @@ class Supervision:
             self._note_user(session)
         self._committed = max(self._journal, outcome.n)
         self._later |= outcome.later
+        self._refused.update(outcome.refused)
         self._publication.due |= outcome.stored > 0
+        self._stirred = True
         if outcome.sliced:
             self._deaths.clear()
         refused, later = tuple(outcome.refused), tuple(outcome.later)
@@ -359,6 +417,8 @@ class Supervision:
                 bookkeeping.reserve(session, self.who, slice_, outcome)
         self._later = outcome.later
         if outcome.granted or outcome.refused:
+            self._refused.update(outcome.refused)
+            self._stirred = True
             refused, granted = tuple(outcome.refused), tuple(outcome.granted)
             self._say(pipe.Committed(n=self._committed, refused=refused, granted=granted))
 
@@ -398,18 +458,13 @@ class Supervision:
     def _end(self) -> None:
         with self._database.unit() as session:
             self._publication.record(session)
-            ending.all_is_stored(session, self.who, self._fault)
+            ending.all_is_stored(session, self.who)
         self._seal()
 
     def _hand_in(self) -> None:
         with self._database.unit() as session:
             tenures.end(session, self.who.sid, self.who.epoch, self.who.owner, "another tenure went on")
         self._seal()
-
-    def _fail(self, fault: pipe.Fault) -> None:
-        with self._database.unit() as session:
-            ending.nothing_was_recorded(session, self.who, fault)
-        self._over()
 
     def _seal(self) -> None:
         self._sealed = True
