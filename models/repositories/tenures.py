@@ -278,6 +278,30 @@ def end(session: Session, sid: str, epoch: int, owner: str, cause: str) -> bool:
     return _end(session, [(sid, epoch)], cause, Tenure.owner == owner) == 1
 
 
+def relieve(session: Session, sid: str, epoch: int) -> bool:
+    """Another tenure makes the recording: this one is to leave at its next slot's edge. Whether it moved."""
+    mine = update(Tenure).where(*_key(sid, epoch), Tenure.state.in_((TenureState.WARMING, TenureState.LIVE)))
+    return moved(session, mine.values(state=TenureState.DRAINING).returning(Tenure.epoch)) is not None
+
+
+def promote(session: Session, sid: str) -> int | None:
+    """When the writer's tenure has ended but another one captures, that one becomes the writer. Its epoch, if it moved.
+
+    Holds the recording's row lock.
+    """
+    recording = recordings.lock(session, sid)
+    if recording is None or states.ended(recording.status):
+        return None
+    held = [t for t in of(session, sid) if t.state in HELD and t.role is not Role.FINALISER]
+    if not held or any(t.epoch == recording.writer_epoch for t in held):
+        return None
+    heir = max(held, key=lambda t: (t.state is TenureState.LIVE, t.state is TenureState.WARMING, -t.epoch))
+    recording.writer_epoch = heir.epoch
+    heir.role = Role.PRIMARY
+    session.flush()
+    return heir.epoch
+
+
 def revoke(session: Session, sid: str, epoch: int, cause: str) -> bool:
     """The scheduler takes it back, whoever holds it. Whether it moved."""
     return _end(session, [(sid, epoch)], cause) == 1

@@ -10,12 +10,17 @@ Who may commit what (fenced by range, never by the tenure's state; an ended tenu
    that has since gone back in time.
 2. It commits within its grant: from `from_90k` on, and up to `until_90k` where a cut was agreed.
 3. Before the head, it may fill any hole that is owed or lost, for ever. A pause was nobody's to record. Where segments
-   are already, its copy is one too many: `Covered`.
+   are already, its copy is one too many, `Covered`, as soon as a store has proven them; until then it is kept, for who
+   reserved may die before the upload. So two tenures may make the same range (a standby; a successor that takes over
+   from a node that drains): the first good copy of each slot counts, and no death costs a frame.
 4. At or past the head, it appends unless it is superseded: a later tenure that captures has not ended, and it is a
    primary, or it is the writer and no cut was agreed with this tenure. So an isolated worker cannot get into the way of
    the one that took over; it is told to ask again, and once the head has passed its slice the slice fills a hole. And
    when all later tenures have ended, what an old spool holds past the head is appended: captured media is not lost.
    A finaliser captures nothing and supersedes nobody.
+
+5. A jump past the head waits while another tenure that is live could still bring what lies between: a slice of its
+   that overlaps the jumping one could no longer find its place.
 
 A grant that commits while an older tenure's append is in flight lets that one append through, as if it had come first;
 `from_90k` of a grant is a lower bound, no promise about the head.
@@ -46,6 +51,8 @@ from models.vocabulary.states import HoleState, Role, SegmentState, TenureState
 MAX_TRIES: Final = 24
 OPEN: Final = (HoleState.OWED, HoleState.LOST)
 NO_HOLE: Final = HoleState.FILLED
+CAPTURING: Final = (TenureState.LIVE, TenureState.DRAINING)
+AT_WORK: Final = (TenureState.WARMING, *CAPTURING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +110,11 @@ def reserve(
         if grant is None or not _within(grant, start_90k, end_90k):
             return Fenced(for_good=True)
         head = _head(session, sid, track)
-        if end_90k > head and _superseded(session, grant):
+        if end_90k > head and (_superseded(session, grant) or _brought(session, me, head, start_90k)):
             return Fenced(for_good=False)
         holes = _holes(session, sid, track, start_90k, min(end_90k, head))
         if not _tiled(holes, start_90k, min(end_90k, head)):
-            return Covered()
+            return Fenced(for_good=False) if _undecided(session, me, start_90k, end_90k) else Covered()
         changes = len(holes) + (end_90k > head)
         try:
             # A single compare-and-set that loses has changed nothing; only of several must the first be undone.
@@ -181,6 +188,20 @@ def gap(
             continue
         return end_90k > head or any(given_up)
     raise AssertionError  # _tries raises
+
+
+def begins(session: Session, sid: str, track: str, epoch: int, owner: str, from_90k: int) -> None:
+    """A tenure's first frame: it has nothing from before. What was owed to it there is lost: only a tenure that was at
+    work beside it, and lost its own copy, can have left that to it.
+    """
+    grant = _grant(session, sid, epoch, owner)
+    if grant is None or from_90k <= grant.from_90k:
+        return
+    for hole in _holes(session, sid, track, grant.from_90k, from_90k):
+        if hole.owed_epoch == epoch and hole.state == HoleState.OWED:
+            _carve(session, hole, grant.from_90k, from_90k, state=HoleState.LOST, cause=hole.cause, owed=epoch)
+    mine = update(Tenure).where(Tenure.sid == sid, Tenure.epoch == epoch, Tenure.owner == owner)
+    run(session, mine.values(from_90k=from_90k))
 
 
 def give_up(session: Session, *, grace_ms: int, sid: str | None = None) -> int:
@@ -298,6 +319,26 @@ def _superseded(session: Session, grant: Any) -> bool:
     return session.execute(later.where(took_over).limit(1)).first() is not None
 
 
+def _brought(session: Session, me: _Claimant, head_90k: int, start_90k: int) -> bool:
+    """Rule 5: whether somebody else is live who could bring what lies between the head and the start."""
+    if start_90k <= head_90k:
+        return False
+    t = Tenure
+    others = select(t.epoch).where(t.sid == me.sid, t.epoch != me.epoch, t.role != Role.FINALISER)
+    others = others.where(
+        t.state.in_(CAPTURING), t.from_90k <= head_90k, t.until_90k.is_(None) | (t.until_90k > head_90k)
+    )
+    return session.execute(others.limit(1)).first() is not None
+
+
+def _undecided(session: Session, me: _Claimant, start_90k: int, end_90k: int) -> bool:
+    """Whether a segment of another tenure in the range still waits for its proof from a store."""
+    s = Segment
+    waiting = select(s.key).where(s.sid == me.sid, s.track == me.track, s.epoch != me.epoch)
+    waiting = waiting.where(s.start_90k < end_90k, s.end_90k > start_90k, s.state == SegmentState.RESERVED)
+    return session.execute(waiting.limit(1)).first() is not None
+
+
 def _head(session: Session, sid: str, track: str) -> int:
     seen = session.scalar(select(Track.head_90k).where(Track.sid == sid, Track.track == track))
     if seen is None:
@@ -342,7 +383,7 @@ def _filler(session: Session, me: _Claimant, start_90k: int, end_90k: int, *, bu
         Tenure.from_90k < end_90k,
         Tenure.until_90k.is_(None) | (Tenure.until_90k > start_90k),
     )
-    at_work = Tenure.state.in_((TenureState.WARMING, TenureState.LIVE, TenureState.DRAINING))
+    at_work = Tenure.state.in_(AT_WORK)
     others = session.scalar(could.where(at_work if been_here else at_work | (Tenure.epoch < me.epoch)))
     return max((epoch for epoch in (others, me.epoch if been_here and not but_me else None) if epoch), default=None)
 

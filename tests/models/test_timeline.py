@@ -76,12 +76,51 @@ def test_what_is_covered_is_covered_wholly_or_in_part(started: Database) -> None
         one = farm.tenure(session)
         two = farm.tenure(session, role=Role.STANDBY)
         reserve(session, one, 0, 10)
+        assert reserve(session, two, 0, 10) == NOT_NOW, "who reserved may die before the upload"
+        timeline.stored(session, "s1", "mix", "1-0-10", store="primary")
         assert reserve(session, two, 0, 10) == Covered()
         assert reserve(session, two, 5, 15) == Covered()
         assert reserve(session, two, 2, 4) == Covered()
         assert reserve(session, two, 10, 20) == Reserved()
-        assert reserve(session, one, 10, 20) == Covered()
+        assert reserve(session, one, 10, 20) == NOT_NOW
         assert segments(session) == [(0, 10, 1), (10, 20, 2)]
+
+
+def test_a_standbys_copy_counts_when_who_reserved_dies_before_the_upload(started: Database) -> None:
+    with started.unit() as session:
+        one = farm.tenure(session)
+        two = farm.tenure(session, role=Role.STANDBY)
+        assert reserve(session, one, 0, 10) == Reserved()
+        assert reserve(session, two, 0, 10) == NOT_NOW
+        tenures.revoke(session, "s1", 1, "its lease ran out")
+        timeline.abandon(session, "s1", "mix", but_epoch=2, cause="lost")
+        assert reserve(session, two, 0, 10) == Reserved()
+        assert segments(session) == [(0, 10, 2)]
+
+
+def test_a_jump_waits_for_a_live_tenure_and_not_for_a_dead_one(started: Database) -> None:
+    with started.unit() as session:
+        one = farm.tenure(session)
+        tenures.live(session, "s1", 1, one.owner)
+        two = farm.tenure(session, role=Role.SUCCESSOR)
+        assert reserve(session, two, 6, 10) == NOT_NOW
+        assert reserve(session, one, 0, 10) == Reserved()
+        assert reserve(session, two, 16, 20) == NOT_NOW
+        tenures.revoke(session, "s1", 1, "its lease ran out")
+        assert reserve(session, two, 16, 20) == Reserved()
+        assert holes(session) == [(10, 16, "owed", 1)]
+
+
+def test_what_nobody_had_before_the_first_frame_is_lost(started: Database) -> None:
+    with started.unit() as session:
+        one = farm.tenure(session)
+        two = farm.tenure(session, role=Role.STANDBY)
+        reserve(session, one, 0, 10)
+        assert gap(session, one, 10, 15)  # its recorder died; the standby might have it
+        assert holes(session) == [(10, 15, "owed", 2)]
+        timeline.begins(session, "s1", "mix", 2, two.owner, 12)
+        assert holes(session) == [(10, 12, "lost", 2), (12, 15, "owed", 2)]
+        assert reserve(session, two, 11, 15) == NEVER, "it has said that it has nothing from before"
 
 
 def test_a_stranger_is_refused_for_good(started: Database) -> None:
@@ -133,6 +172,8 @@ def test_an_isolated_worker_does_not_append_while_another_has_taken_over(started
         assert holes(session) == [(10, 25, "owed", 1)]
         # Now the head has passed its slices: they fill the hole, late.
         assert reserve(session, old, 10, 20) == Reserved()
+        assert reserve(session, old, 20, 26) == NOT_NOW
+        timeline.stored(session, "s1", "mix", "2-25-30", store="primary")
         assert reserve(session, old, 20, 26) == Covered()
         assert reserve(session, old, 30, 40) == NOT_NOW
         assert holes(session) == [(20, 25, "owed", 1)]

@@ -34,6 +34,7 @@ class Held:
     from_90k: int
     until_90k: int | None = None
     ended_ms: int | None = None
+    live: bool = False
 
 
 class Timeline(RuleBasedStateMachine):
@@ -45,6 +46,7 @@ class Timeline(RuleBasedStateMachine):
         self.writer = 0
         self.ticks: list[str] = []  # of each tick below the head: "segment" or a hole's state
         self.reserved: list[tuple[Held, int, int, str]] = []
+        self.proven: set[str] = set()
         self.ms = 0
         shift_time(database, 0)
         with database.unit() as session:
@@ -90,12 +92,20 @@ class Timeline(RuleBasedStateMachine):
             recording.writer_epoch = held.epoch
 
     @rule(pick=picks)
+    def go_live(self, pick: int) -> None:
+        held = self.pick(pick)
+        with self.database.unit() as session:
+            assert tenures.live(session, self.sid, held.epoch, held.owner) == (held.ended_ms is None)
+        held.live = held.ended_ms is None
+
+    @rule(pick=picks)
     def end(self, pick: int) -> None:
         held = self.pick(pick)
         with self.database.unit() as session:
             moved = tenures.end(session, self.sid, held.epoch, held.owner, "over")
         assert moved == (held.ended_ms is None)
         held.ended_ms = self.ms if moved else held.ended_ms
+        held.live = False
 
     def pick(self, n: int) -> Held:
         return self.held[n % len(self.held)]
@@ -117,12 +127,29 @@ class Timeline(RuleBasedStateMachine):
         with self.database.unit() as session:
             return timeline.reserve(session, self.sid, "mix", held.epoch, held.owner, start, end, key, 1, "m")
 
-    def expected(self, held: Held, start: int, end: int) -> object:
+    def fenced(self, held: Held, start: int, end: int) -> Fenced | None:
         if start < held.from_90k or (held.until_90k is not None and end > held.until_90k):
             return Fenced(for_good=True)
         if end > len(self.ticks) and self.superseded(held):
             return Fenced(for_good=False)
-        return Reserved() if set(self.ticks[start:end]) <= {"owed", "lost"} else Covered()
+        return None
+
+    def expected(self, held: Held, start: int, end: int) -> object:
+        if (fenced := self.fenced(held, start, end)) is not None:
+            return fenced
+        if end > len(self.ticks) and self.brought(held, start):
+            return Fenced(for_good=False)
+        if set(self.ticks[start:end]) <= {"owed", "lost"}:
+            return Reserved()
+        return Fenced(for_good=False) if self.undecided(held, start, end) else Covered()
+
+    def brought(self, held: Held, start: int) -> bool:
+        head = len(self.ticks)
+        others = [h for h in self.held if h is not held and h.live and h.role != Role.FINALISER]
+        return start > head and any(h.from_90k <= head and (h.until_90k is None or h.until_90k > head) for h in others)
+
+    def undecided(self, held: Held, start: int, end: int) -> bool:
+        return any(h is not held and a < end and b > start and key not in self.proven for h, a, b, key in self.reserved)
 
     def superseded(self, held: Held) -> bool:
         later = [h for h in self.held if h.epoch > held.epoch and h.ended_ms is None and h.role != Role.FINALISER]
@@ -140,8 +167,10 @@ class Timeline(RuleBasedStateMachine):
     @precondition(lambda self: self.reserved)
     @rule(n=st.integers(0, 99), store=st.sampled_from(["primary", "primary", "backup"]))
     def store(self, n: int, store: str) -> None:
+        key = self.reserved[n % len(self.reserved)][3]
         with self.database.unit() as session:
-            timeline.stored(session, self.sid, "mix", self.reserved[n % len(self.reserved)][3], store=store)
+            timeline.stored(session, self.sid, "mix", key, store=store)
+        self.proven.add(key)
 
     @rule(pick=picks, offset=offsets, length=lengths, state=states)
     def gap(self, pick: int, offset: int, length: int, state: HoleState) -> None:
@@ -150,8 +179,7 @@ class Timeline(RuleBasedStateMachine):
         end = start + length
         with self.database.unit() as session:
             said = timeline.gap(session, self.sid, "mix", held.epoch, held.owner, start, end, "why", state)
-        answer = self.expected(held, start, end)
-        if isinstance(answer, Fenced):
+        if self.fenced(held, start, end) is not None:
             assert not said
             return
         now = self.read()
