@@ -56,6 +56,7 @@ check: $(STAMP) ## lint, format, types, import directions, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if [ -f client/pyproject.toml ]; then echo 'client: mypy' && cd client && ../$(BIN)/mypy; fi
 	$(BIN)/lint-imports
 	@if [ -f alembic.ini ]; then \
 		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export REELYARD_DATABASE_URL="sqlite:///$$folder/check.db" && \
@@ -68,4 +69,5 @@ fmt: $(STAMP) ## format, and fix what the linter can fix
 
 clean: ## remove environments and caches; recordings and state stay
 	rm -rf .venv .uv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf client/dist client/.pytest_cache client/.mypy_cache client/.ruff_cache client/.hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,16 +39,20 @@ def time() -> Time:
     return Time()
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
-    with serve() as service:
-        yield service
+@pytest.fixture(scope="session")
+def _services() -> Iterator[tuple[Service, Service]]:
+    with serve() as first, serve() as second:
+        yield first, second
 
 
 @pytest.fixture
-def other() -> Iterator[Service]:
-    with serve() as service:
-        yield service
+def service(_services: tuple[Service, Service]) -> Service:
+    return _services[0].anew()
+
+
+@pytest.fixture
+def other(_services: tuple[Service, Service]) -> Service:
+    return _services[1].anew()
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -42,9 +42,14 @@ class Service:
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self._server = server
+        self.anew()
+
+    def anew(self) -> Service:
+        """As if it had just been started."""
         self.script: list[Says] = []
         self.asked: list[Asked] = []
         self.meanwhile: Callable[[], object] = lambda: None
+        return self
 
     @property
     def url(self) -> str:

@@ -159,7 +159,7 @@ class RecordingRecord:
 
 @dataclass(frozen=True, slots=True)
 class WhipToken:
-    """What a publisher needs: a bearer token, where to send its offer, and how long that is good."""
+    """What a publisher needs: a bearer token, where to send its offer, and until when (Unix s) it is good."""
 
     token: str = field(repr=False)
     url: str
