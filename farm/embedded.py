@@ -18,7 +18,7 @@ from typing import Final
 
 import httpx
 
-from farm import broker
+from farm.broker import part as broker_part
 from farm.home import Home, Identity, write_environment
 from farm.processes import Part, PartFailed, Tree, belonging
 from models.database import Database, open_database
@@ -106,7 +106,7 @@ class EmbeddedFarm:
         gateway = [python, "-m", "uvicorn", "gateway.app:app", "--host", "127.0.0.1", "--port", str(ports.gateway),
                    "--no-access-log", "--timeout-graceful-shutdown", "5"]  # fmt: skip
         return [
-            broker.part(self.home.folder / "broker", ports.broker),
+            broker_part(self.home.folder / "broker", ports.broker),
             Part("ingest", [python, "-m", "workers.ingest"], lambda: healthy(ports.ingest, "/healthz")),
             Part("worker", worker_argv(self._node), self._node_is_up, stop_s=30.0),
             Part("scheduler", [python, "-m", "scheduler"], lambda: True),
@@ -116,13 +116,14 @@ class EmbeddedFarm:
     # -- life ---------------------------------------------------------------------------------------------------
 
     def start(self, said: Callable[[str], None] = lambda _: None) -> None:
-        """Bring every part up, in order; when one fails all are ended again."""
+        """Bring every part up, the broker first; when one fails all are ended again."""
         try:
             self._bury_the_last_run(said)
             write_environment(self.home.folder, self.environment())
-            for part in self.parts():
-                said(part.name)
-                self._tree.start(part)
+            broker, *others = self.parts()
+            for parts in ([broker], others):
+                said(", ".join(part.name for part in parts))
+                self._tree.start(parts)
         except BaseException:
             self._tree.stop()
             raise
@@ -216,7 +217,7 @@ def second_worker(environment: Mapping[str, str], name: str) -> dict[str, str]:
         "REELYARD_INGEST_URL": "",
         "REELYARD_INGEST_UNITS": "",
     }
-    return base_environment() | environment | own
+    return base_environment() | dict(environment) | own
 
 
 def worker_argv(node: str) -> list[str]:

@@ -21,7 +21,7 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 HURRIED_S: Final = 2.0
 #: A recorder whose worker is gone closes its slice and leaves; so long we wait for that.
 ORPHANS_S: Final = 6.0
-POLL_S: Final = 0.05
+POLL_S: Final = 0.1
 
 
 class PartFailed(ReelyardError):
@@ -47,12 +47,25 @@ class Tree:
         self._environment = {**environment, "REELYARD_FARM_PID": str(os.getpid())}
         self._running: list[tuple[Part, subprocess.Popen[bytes]]] = []
 
-    def start(self, part: Part, *, patience_s: float = 60.0) -> None:
-        """Start a part and wait until it is ready; raises `PartFailed` with the last line of its log."""
+    def start(self, parts: Sequence[Part], *, patience_s: float = 60.0) -> None:
+        """Start parts at once and wait until all are ready; raises `PartFailed` with the last line of a log."""
         _adopt_orphans()
-        log = self._logs / f"{part.name}.log"
-        with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
-            process = subprocess.Popen(  # noqa: S603 - the farm's own commands
+        for part in parts:
+            self._running.append((part, self._launch(part)))
+        until = time.monotonic() + patience_s
+        waiting = list(parts)
+        while waiting := [part for part in waiting if not part.ready()]:
+            if (dead := self.dead()) is not None:
+                raise PartFailed(f"the {dead} left by itself ({last_line(self._log(dead))}); see {self._log(dead)}")
+            if time.monotonic() > until:
+                name = waiting[0].name
+                raise PartFailed(f"the {name} was not ready after {patience_s:.0f} s; see {self._log(name)}")
+            time.sleep(POLL_S)
+
+    def _launch(self, part: Part) -> subprocess.Popen[bytes]:
+        log = os.open(self._log(part.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(log, "ab") as out:
+            return subprocess.Popen(  # noqa: S603 - the farm's own commands
                 [sys.executable, "-m", "farm.child", *part.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -60,14 +73,9 @@ class Tree:
                 start_new_session=True,
                 env=self._environment,
             )
-        self._running.append((part, process))
-        until = time.monotonic() + patience_s
-        while not part.ready():
-            if process.poll() is not None:
-                raise PartFailed(f"the {part.name} left with code {process.returncode} ({last_line(log)}); see {log}")
-            if time.monotonic() > until:
-                raise PartFailed(f"the {part.name} was not ready after {patience_s:.0f} s; see {log}")
-            time.sleep(POLL_S)
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
 
     def pid(self, name: str) -> int:
         return next(process.pid for part, process in self._running if part.name == name)

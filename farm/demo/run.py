@@ -65,7 +65,7 @@ def run(folder: Path, seconds_s: int) -> int:
             try:
                 say("starting the farm")
                 with err.status("starting …") as shown:
-                    farm.start(lambda part: shown.update(f"starting the {part} …"))
+                    farm.start(lambda part: shown.update(f"starting {part} …"))
                 room, shoot = record(farm, seconds_s)
             finally:
                 interrupts.ending()

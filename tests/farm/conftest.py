@@ -12,7 +12,8 @@ from tests.farm.backend import FPS, HEIGHT, WIDTH
 from tests.farm.processes import UpFarm
 
 #: A lease is found dead after TTL, by a leader that has led for one TTL itself: bounds in these tests are sums of these.
-TTL_S = 2.0
+#: (Not shorter: a document is put only while the lease still lasts for half of the longest put, 2 s.)
+TTL_S = 3.0
 LEADER_TTL_S = 1.0
 QUICK = {
     "REELYARD_TENURE_TTL_MS": str(round(TTL_S * 1000)),

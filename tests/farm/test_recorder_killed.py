@@ -24,6 +24,7 @@ def test_killing_a_recorder_leaves_one_playlist_with_a_hole_below_3_s(farm: UpFa
 
     answer = take.stop()
 
+    assert answer.status_code == 200, answer.text
     assert answer.json()["serverResponse"]["uploadingStatus"] == "uploaded"
     told = take.told()
     assert told["status"] == 8
