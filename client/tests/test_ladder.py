@@ -240,6 +240,18 @@ def test_a_service_that_says_nothing_times_out(speaker: Callable[..., Speak], ti
     assert time.pauses_s == [1, 3, 6]
 
 
+def test_a_pause_that_takes_too_long_ends_in_the_last_trouble(service: Service, time: Time) -> None:
+    service.says(BUSY)
+
+    def oversleep(seconds_s: float) -> None:
+        time.sleep(seconds_s + 100)
+
+    client = reelyard.Client(service.url, "a", "k", "s", deadline_s=50, now_s=time.now, sleep=oversleep, verify=False)
+    with client, pytest.raises(reelyard.ReelyardError):
+        client.start(*ARGUMENTS["start"])
+    assert len(service.asked) <= 2
+
+
 @pytest.mark.parametrize("limits", [{"timeout_s": 0}, {"deadline_s": -1}])
 def test_limits_are_above_nought(limits: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="above 0"):

@@ -195,11 +195,26 @@ def test_an_id_never_leaves_its_place_in_the_path(speak: Speak, service: Service
 
 
 @pytest.mark.parametrize(
-    "url", ["recordings.example.org", "ftp://h", "http://user:pass@h", "http://h/?a=1", "http://h/#f", "http://"]
+    "url",
+    [
+        "recordings.example.org",
+        "ftp://h",
+        "http://user:pass@h",
+        "http://h/?a=1",
+        "http://h/#f",
+        "http://",
+        "http://h:99999",
+    ],
 )
 def test_a_base_url_is_a_host_and_a_path_and_no_more(url: str) -> None:
-    with pytest.raises(ValueError, match="a base URL"):
+    with pytest.raises(ValueError, match=r"a base URL|Port out of range"):
         reelyard.Client(url, APPID, "k", "s")
+
+
+def test_an_address_that_is_too_long_to_ask_is_a_value_error(speak: Speak, service: Service) -> None:
+    with pytest.raises(ValueError, match="no such address"):
+        speak("recording", "5" * 100_000)
+    assert service.asked == []
 
 
 def test_a_base_url_may_have_a_path(speaker: Any, service: Service) -> None:

@@ -147,6 +147,8 @@ class Client(_Farm[object]):
                 return intake.reply()
         except httpx.RequestError as error:
             return _lost(error)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"no such address can be asked: {error}") from error
 
 
 class AsyncClient(_Farm[Awaitable[object]]):
@@ -205,6 +207,8 @@ class AsyncClient(_Farm[Awaitable[object]]):
                 return intake.reply()
         except httpx.RequestError as error:
             return _lost(error)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"no such address can be asked: {error}") from error
 
 
 class _Intake:

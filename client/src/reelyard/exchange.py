@@ -18,6 +18,8 @@ from reelyard.ladder import Climb, Ladder, host
 T = TypeVar("T")
 
 WARNING_HEADER: Final = "x-reelyard-warning"
+#: A pause may take longer than was asked for; the try after it then has this, since a socket takes no less than nothing.
+LEAST_S: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Exchange:
         repeated = False
         while True:
             number = (first + host(climb.lost, len(self._urls))) % len(self._urls)
-            timeout_s = min(self._timeout_s, until_s - self._now_s())
+            timeout_s = min(self._timeout_s, max(LEAST_S, until_s - self._now_s()))
             got = yield Send(method, self._urls[number] + path, body, timeout_s, until_s)
             try:
                 answer = _judged(got, self._urls[number], repeated)
@@ -152,7 +154,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 def checked_url(url: str) -> str:
     """A base URL without its last slash. Raises ValueError: credentials, query or fragment have no place in it."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if (
+        parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    ):  # a port out of range raises, too
         raise ValueError("a base URL is like https://recordings.example.org")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("a base URL has no user, query or fragment")
