@@ -261,32 +261,49 @@ class Supervision:
     def _restart(self) -> None:
         now = self._now()
         self._deaths = [*(t for t in self._deaths if now - t < POISON_WITHIN_S), now]
-        if len(self._deaths) >= POISON_DEATHS and self._role is not Role.FINALISER:
-            self._poison()
-        self._last_words = None
-        self._restart_at = now + RESTART_S[min(len(self._deaths), len(RESTART_S)) - 1]
+        if len(self._deaths) >= POISON_DEATHS:
+            self._hopeless = self._poisoned()
+        else:
+            self._restart_in(RESTART_S[len(self._deaths) - 1])
 
-    def _poison(self) -> None:
-        """What it has is brought to its end; it records no further."""
+    def _restart_in(self, wait_s: float) -> None:
+        self._last_words = None
+        self._restart_at = self._now() + wait_s
+
+    def _poisoned(self) -> pipe.Fault:
         why = f" The last one said: {self._last_words.text}" if self._last_words is not None else ""
         error = Poisoned((Poisoned.__doc__ or "") + why)
-        fault = pipe.Fault(code=error.code, scope=error.scope, retryable=False, text=error.text, fatal=True)
-        log.error("no recorder is started for it any more: %s", error.text, extra=self._tag)
-        self._write_down(lambda session: ending.condemn(session, self.who, fault))
-        self._role = Role.FINALISER
+        log.error("%s", error.text, extra=self._tag)
+        return pipe.Fault(code=error.code, scope=error.scope, retryable=False, text=error.text, fatal=True)
 
-    def _give_up_or_go_on(self, fault: pipe.Fault) -> None:
-        """No restart can mend it: over, if nothing was recorded; else its slices are worth another try."""
+    def _give_up(self, fault: pipe.Fault) -> None:
+        """It records no further. With nothing recorded it has failed; else what it has is brought to its end, once it
+        is sure that another try would not go better.
+        """
+        poisoned = len(self._deaths) >= POISON_DEATHS
+        if poisoned and self._role is Role.FINALISER:
+            return self._leave_it()
         with self._database.unit() as session:
             nothing = timeline.head(session, self.who.sid, TRACK) == 0
-            if nothing:
+            if nothing or poisoned:
                 ending.condemn(session, self.who, fault)
+            if nothing:
                 ending.nothing_was_recorded(session, self.who, fault)
         self._hopeless = None
         if nothing:
             self._over()
+        elif poisoned:
+            self._role = Role.FINALISER
+            self._deaths.clear()
+            self._restart_in(RESTART_S[1])
         else:
             self._restart()
+
+    def _leave_it(self) -> None:
+        """Not even what there is can be brought to its end here. The spool stays: it may yet be read by somebody."""
+        with self._database.unit() as session:
+            tenures.end(session, self.who.sid, self.who.epoch, self.who.owner, "its finalisers keep dying")
+        self._done = True
 
     # -- hearing ------------------------------------------------------------------------------------------------
 
@@ -377,7 +394,7 @@ class Supervision:
         """Bring the state up to the journal, the documents up to the state, and the recording to its end."""
         self._write_notes()
         if self._hopeless is not None:
-            self._give_up_or_go_on(self._hopeless)
+            self._give_up(self._hopeless)
         if self._journal > self._committed:
             self._commit()
         if self._later and self._now() >= self._ask_again_at:
