@@ -133,6 +133,53 @@ NOTICE: Final = frozenset(
 )
 
 
+class JobState(StrEnum):
+    """A supervised job: "keep this channel recorded, so, until I say stop"."""
+
+    WAITING = "waiting"  # not before its time
+    STARTING = "starting"  # acquire and start, until one start succeeds
+    CONFIRMING = "confirming"  # a sid is there; status 4 or 5 is not seen yet
+    RUNNING = "running"  # status 4 or 5 was seen; asked for periodically
+    DOUBTED = "doubted"  # a query said 404, 50x or that it is ending: asked again before anything is done
+    CLEARING = "clearing"  # an attempt that did not come up is stopped before the next one
+    STOPPING = "stopping"  # the job is to end: whatever may still record is stopped
+    DONE = "done"  # ended as it was wanted; `cause` names how
+    FAILED = "failed"  # ended otherwise; `cause` names why
+
+
+JOB: Final = frozenset(
+    {
+        (JobState.WAITING, JobState.STARTING),  # its time has come
+        (JobState.WAITING, JobState.DONE),  # stopped before its time
+        (JobState.WAITING, JobState.FAILED),  # nothing looked at it until its deadline
+        (JobState.STARTING, JobState.CONFIRMING),  # start answered 200 or 201
+        (JobState.STARTING, JobState.CLEARING),  # start never finished, but told a sid
+        (JobState.STARTING, JobState.STOPPING),  # to end while an attempt may record
+        (JobState.STARTING, JobState.DONE),  # to end, and nothing records
+        (JobState.STARTING, JobState.FAILED),  # refused, or rounds or time used up
+        (JobState.CONFIRMING, JobState.RUNNING),  # status 4 or 5
+        (JobState.CONFIRMING, JobState.DOUBTED),  # 404 or 50x
+        (JobState.CONFIRMING, JobState.CLEARING),  # neither within 90 s
+        (JobState.CONFIRMING, JobState.STOPPING),  # to end
+        (JobState.RUNNING, JobState.DOUBTED),  # 404, 50x, or it is ending by itself
+        (JobState.RUNNING, JobState.STOPPING),  # to end
+        (JobState.DOUBTED, JobState.CONFIRMING),  # it answers again, before it ever was confirmed
+        (JobState.DOUBTED, JobState.RUNNING),  # it answers again
+        (JobState.DOUBTED, JobState.CLEARING),  # it answers again, too late to be confirmed
+        (JobState.DOUBTED, JobState.STARTING),  # it died: the other UID
+        (JobState.DOUBTED, JobState.STOPPING),  # to end
+        (JobState.DOUBTED, JobState.DONE),  # it ended by maxIdleTime or by somebody's stop
+        (JobState.DOUBTED, JobState.FAILED),  # it died, and rounds are used up
+        (JobState.CLEARING, JobState.STARTING),  # cleared: the other UID
+        (JobState.CLEARING, JobState.STOPPING),  # to end
+        (JobState.CLEARING, JobState.DONE),  # cleared, and to end
+        (JobState.CLEARING, JobState.FAILED),  # cleared, and rounds are used up
+        (JobState.STOPPING, JobState.DONE),  # nothing records any more
+        (JobState.STOPPING, JobState.FAILED),  # likewise, but the end was no wanted one; or the stop is not proven
+    }
+)
+
+
 def terminal(machine: frozenset[tuple[S, S]]) -> frozenset[S]:
     """States that nothing leaves."""
     return frozenset(b for _, b in machine) - frozenset(a for a, _ in machine)
