@@ -170,6 +170,17 @@ def test_a_dead_host_is_asked_twice_and_then_the_other(
     assert time.pauses_s == [1, 3], "the host that answered is asked first from then on"
 
 
+def test_a_host_that_refuses_has_answered_and_is_asked_first_too(
+    speaker: Callable[..., Speak], service: Service, time: Time
+) -> None:
+    service.says(GONE)
+    speak = speaker(free_url(), fallback_urls=[service.url])
+    for _ in range(2):
+        with pytest.raises(reelyard.NotFound):
+            speak("query", RECORDING)
+    assert time.pauses_s == [1, 3]
+
+
 def test_hosts_that_are_all_dead_are_given_up_after_the_third_pause(speaker: Callable[..., Speak], time: Time) -> None:
     dead, dead_too = free_url(), free_url()
     with pytest.raises(reelyard.TransportError) as lost:
