@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class TrackKind(StrEnum):
@@ -45,6 +45,11 @@ class ChannelClock(StrEnum):
     SCRIPTED = "scripted"
 
 
+#: Schemes of channel addresses whose rooms several recorders may be in at once: what `Caps.joinable_many` says of each,
+#: for those who place tenures and open no channel.
+JOINABLE_MANY_SCHEMES: Final = frozenset({"scripted", "whip"})
+
+
 class Layer(StrEnum):
     """Which simulcast layer of a track is wanted."""
 
@@ -61,6 +66,7 @@ class Caps:
     mute_events: bool
     layers: bool
     clock: ChannelClock
+    sources: frozenset[TrackSource] = frozenset({TrackSource.CAMERA, TrackSource.MICROPHONE, TrackSource.SCREEN})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,18 @@ class Fit(StrEnum):
 class ItemKind(StrEnum):
     SOURCE = "source"  # `ref` is a track id
     IMAGE = "image"  # `ref` is a key of the recording's pictures
-    TEXT = "text"  # `ref` is the text
+    TEXT = "text"  # `ref` is the text, `text` how it looks; without a size it has the one that it needs
     FILL = "fill"  # only its background
+
+
+@dataclass(frozen=True, slots=True)
+class TextStyle:
+    """Colours are #RRGGBB or #RRGGBBAA."""
+
+    colour: str = "#FFFFFF"
+    background: str = "#0000007D"
+    size_px: int = 18
+    margin_px: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +43,10 @@ class Item:
     z: int = 0  # higher is nearer
     alpha: float = 1.0
     fit: Fit = Fit.CROP
-    background: str = "#000000"  # shown where the source has no picture (yet)
+    background: str = "#000000"  # shown where the source has no picture (yet); "": what lies below is seen there
     user: str = ""  # whose cell it is, for the record and for tests
+    until_90k: int | None = None  # a source that is held: no unit after this tick is shown
+    text: TextStyle | None = None
 
 
 @dataclass(frozen=True, slots=True)

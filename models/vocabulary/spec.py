@@ -45,6 +45,44 @@ class UserBackground(Frozen):
     render_mode: int = 0
 
 
+class ContentKind(StrEnum):
+    VIDEO = "video"  # a user's camera
+    SCREEN = "screen"
+    MEDIA = "media"
+    WHITEBOARD = "whiteboard"
+    PICTURE = "picture"
+    TIMESTAMP = "timestamp"
+    TEXT = "text"
+
+
+Colour = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}([0-9A-Fa-f]{2})?$")]
+
+
+class Content(Frozen):
+    """Something laid on the layout, by hand. Later ones lie on top."""
+
+    kind: ContentKind
+    left: float = 0.0
+    top: float = 0.0
+    width: float = 0.0  # 0: what a text needs; for a picture, all up to the edge
+    height: float = 0.0
+    unit: Literal["px", "fraction"] = "px"  # of the four above: pixels or parts of the canvas
+    keep_aspect_ratio: bool = True
+    source: str = (
+        ""  # "user" or "user.camera" (0 the first published, -1 the default); others than cameras: "" is anybody's
+    )
+    url: str = ""  # of a picture
+    text: Annotated[str, Field(max_length=512)] = ""  # %timestamp% becomes YYYY-MM-DD HH:MM:SS
+    color: Colour = "#FFFFFF"
+    background: Colour = "#0000007D"
+    font_size: Annotated[int, Field(ge=4, le=256)] = 18
+    text_margin: Annotated[int, Field(ge=0, le=256)] = 5
+    utc_offset_min: Annotated[int, Field(ge=-1440, le=1440)] = 0
+
+
+MAX_CONTENTS: Final = 64
+
+
 class LayoutSpec(Frozen):
     kind: LayoutKind = LayoutKind.FLOAT
     max_resolution_uid: str = ""
@@ -53,6 +91,9 @@ class LayoutSpec(Frozen):
     default_user_background_image: str = ""
     regions: tuple[Region, ...] = ()
     backgrounds: tuple[UserBackground, ...] = ()
+    contents: Annotated[tuple[Content, ...], Field(max_length=MAX_CONTENTS)] = ()
+    #: What follows the 3.5 s after a stream stopped where there is no picture for it: the background, or still its last frame.
+    after_stop: Literal["background", "last_frame"] = "background"
 
 
 class VideoSpec(Frozen):

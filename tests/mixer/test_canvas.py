@@ -122,12 +122,10 @@ def test_a_source_without_a_picture_shows_its_background() -> None:
     assert (at(frame, 4, 4)[0], at(frame, 20, 20)[0]) == (235, 16)
 
 
-def test_a_scene_that_cannot_be_drawn_is_refused() -> None:
+def test_a_scene_of_another_size_is_refused() -> None:
     canvas = Canvas(32, 32)
     with pytest.raises(ValueError, match="64x32"):
         canvas.show(Scene(64, 32, 15))
-    with pytest.raises(ValueError, match="text"):
-        canvas.show(Scene(32, 32, 15, items=(Item(ItemKind.TEXT, "hello", 0, 0, 16, 16),)))
 
 
 EVEN = st.integers(0, 12).map(lambda n: 2 * n)

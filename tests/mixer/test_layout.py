@@ -222,7 +222,7 @@ def test_a_user_whose_video_is_not_taken_is_as_one_who_is_only_heard() -> None:
 
 
 @pytest.mark.parametrize(
-    ("client", "how", "held", "then"),
+    ("client", "how", "held", "colour"),
     [
         (ClientKind.NATIVE, Stop.UNPUBLISHED, ItemKind.SOURCE, "#102030"),
         (ClientKind.NATIVE, Stop.MUTED, ItemKind.SOURCE, "#102030"),
@@ -232,7 +232,7 @@ def test_a_user_whose_video_is_not_taken_is_as_one_who_is_only_heard() -> None:
     ],
 )
 def test_the_last_picture_of_who_stops_is_held_three_and_a_half_seconds(
-    client: ClientKind, how: Stop, held: ItemKind, then: str
+    client: ClientKind, how: Stop, held: ItemKind, colour: str
 ) -> None:
     video = SeenVideo("v1").started(0).stopped(2 * S, how)
     seen = SeenUser("u1", 1, 0, client=client, videos=(video,))
@@ -242,10 +242,12 @@ def test_the_last_picture_of_who_stops_is_held_three_and_a_half_seconds(
         return scene_at(plan, [seen], t).items[0]
 
     assert item(2 * S - 1).kind is ItemKind.SOURCE
-    assert item(2 * S).kind is held
+    assert item(2 * S - 1).until_90k is None
+    assert (item(2 * S).kind, item(2 * S).background) == (held, colour)
+    assert item(2 * S).until_90k == (2 * S if held is ItemKind.SOURCE else None)
     assert item(2 * S + HOLD_90K - 1).kind is held
     after = item(2 * S + HOLD_90K)
-    assert (after.kind, after.background) == (ItemKind.FILL, then)
+    assert (after.kind, after.background) == (ItemKind.FILL, "#102030")
     assert next_change([seen], 2 * S) == 2 * S + HOLD_90K
     assert next_change([seen], 2 * S + HOLD_90K) is None
 

@@ -12,6 +12,7 @@ from models.vocabulary.spec import RecordingSpec
 from models.vocabulary.ticks import audio_frame_from, audio_tick, frame_at_or_after, frame_tick
 from workers.recorder.mixer.audio import SOUND_AHEAD_90K
 from workers.recorder.mixer.mixer import Mixer
+from workers.recorder.mixer.tile import Picture
 from workers.recorder.segment.encoding import POST_AUDIO_FRAMES, Coded, Encode
 from workers.recorder.segment.interleave import Interleave
 from workers.recorder.segment.slices import OnSlice, Slices
@@ -82,6 +83,10 @@ class Programme:
     def show(self, scene: Scene) -> None:
         """Draw so from the next frame on."""
         self._mixer.show(scene)
+
+    def image(self, ref: str, picture: Picture) -> None:
+        """An image that scenes may name from now on."""
+        self._mixer.image(ref, picture)
 
     def advance(self, to_90k: int) -> None:
         """Make all frames whose tick lies before `to_90k`, and all sound that units before it decide."""

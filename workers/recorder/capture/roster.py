@@ -151,7 +151,7 @@ class Roster:
         if user is None:
             return
         before = next((v for v in user.videos if v.track == track_id), None)
-        after = change(before or SeenVideo(track_id))
+        after = change(before or SeenVideo(track_id, source=self._videos[track_id].track.source))
         if after is not before:
             self._seen[user.uid] = replace(user, videos=_with(user.videos, after))
             self._cache = None

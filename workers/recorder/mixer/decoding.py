@@ -71,13 +71,17 @@ class VideoTrack:
 
     def advance(self, tick_90k: int) -> None:
         """Decode all units up to a tick."""
-        while self._units and self._units[0][0] <= tick_90k:
-            at_90k, unit = self._take()
-            if self._usable(unit, at_90k):
-                self._decode(unit, at_90k)
+        self.hold(tick_90k)
         if self.picture is None and self._context is None:
             self._ask(tick_90k)
         self._drawn_90k = tick_90k
+
+    def hold(self, until_90k: int) -> None:
+        """Decode all units up to a tick; others that have come (a muted camera's black ones, say) are not looked at."""
+        while self._units and self._units[0][0] <= until_90k:
+            at_90k, unit = self._take()
+            if self._usable(unit, at_90k):
+                self._decode(unit, at_90k)
 
     def skim(self, tick_90k: int) -> None:
         """Nobody looks at it: keep only what a later `advance` needs to show it at once."""

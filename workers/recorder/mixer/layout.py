@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 
-from models.vocabulary.scene import Fit, Item, ItemKind, Scene
+from models.vocabulary.scene import Fit, Scene
 from models.vocabulary.spec import LayoutKind, LayoutSpec, RecordingSpec
+from workers.recorder.mixer.contents import content_items, next_second
 from workers.recorder.mixer.geometry import (
     MAX_REGIONS,
-    Box,
-    Cell,
     best_fit_cells,
     canvas_size,
     custom_cell,
@@ -18,40 +16,39 @@ from workers.recorder.mixer.geometry import (
     pixels,
     vertical,
 )
-from workers.recorder.mixer.seen import HOLD_90K, SeenUser, Shown, shown
-
-BLACK = "#000000"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A cell given to a user."""
-
-    user: SeenUser
-    cell: Cell
-    z: int = 0
-    alpha: float = 1.0
-    fit: Fit = Fit.CROP
-    clear: bool = False  # while the user has never shown a picture, what lies below stays visible
+from workers.recorder.mixer.looks import Place, canvas_image, cell_items
+from workers.recorder.mixer.seen import HOLD_90K, SeenUser
 
 
-def scene_at(spec: RecordingSpec, users: Sequence[SeenUser], t_90k: int) -> Scene:
+def scene_at(
+    spec: RecordingSpec, users: Sequence[SeenUser], t_90k: int, *, images: Collection[str] = (), t0_ms: int = 0
+) -> Scene:
     """The picture's plan at a tick. Order of joining counts; who leaves makes room; the 18th waits to be seen.
 
-    Nothing changes between two events but at their time + 3.5 s, so it need not be asked for each frame.
+    `images`: URLs of images that have come; `t0_ms`: the wall time of the recording's zero. Between two events nothing
+    changes but at `next_change`, so it need not be asked for each frame.
     """
     present = sorted((u for u in users if u.present(t_90k) and _recorded(spec, u)), key=lambda u: u.order)
-    layout = spec.layout
     width, height = canvas_size(spec.video)
-    items = (
-        _item(spec, place, box, t_90k)
-        for place in _places(layout, present[:MAX_REGIONS])
-        if (box := pixels(place.cell, width, height)).w > 0 and box.h > 0
-    )
-    return Scene(width, height, spec.video.fps, layout.background_color, tuple(items))
+    items = [*canvas_image(spec, width, height, images)]
+    for place in _places(spec.layout, present[:MAX_REGIONS]):
+        box = pixels(place.cell, width, height)
+        if box.w > 0 and box.h > 0:
+            items += cell_items(spec, place, box, t_90k, images)
+    items += content_items(spec, users, (width, height), t_90k, images, t0_ms)
+    return Scene(width, height, spec.video.fps, spec.layout.background_color, tuple(items))
 
 
-def next_change(users: Sequence[SeenUser], t_90k: int) -> int | None:
+def image_urls(layout: LayoutSpec) -> frozenset[str]:
+    """All images that a layout may show."""
+    urls = {layout.background_image, layout.default_user_background_image}
+    urls |= {own.image_url for own in layout.backgrounds} | {content.url for content in layout.contents}
+    return frozenset(urls - {""})
+
+
+def next_change(
+    users: Sequence[SeenUser], t_90k: int, *, spec: RecordingSpec | None = None, t0_ms: int = 0
+) -> int | None:
     """The first tick after `t_90k` at which the scene may differ though nothing more happens."""
     moments: set[int] = set()
     for user in users:
@@ -60,6 +57,8 @@ def next_change(users: Sequence[SeenUser], t_90k: int) -> int | None:
             moments.add(span.from_90k)
             if span.until_90k is not None:
                 moments |= {span.until_90k, span.until_90k + HOLD_90K}
+    if spec is not None and (second_90k := next_second(spec, t_90k, t0_ms)) is not None:
+        moments.add(second_90k)
     return min((m for m in moments if m > t_90k), default=None)
 
 
@@ -105,23 +104,3 @@ def _custom(layout: LayoutSpec, users: Sequence[SeenUser]) -> Iterator[Place]:
         if user is not None:
             cell = custom_cell(region.x, region.y, region.width, region.height)
             yield Place(user, cell, z, region.alpha, Fit.FIT if region.render_mode == 1 else Fit.CROP)
-
-
-def _item(spec: RecordingSpec, place: Place, box: Box, t_90k: int) -> Item:
-    seen = place.user.video_at(t_90k) if spec.video_from.takes(place.user.uid) else None
-    shows = shown(seen[1] if seen else None, place.user.client, t_90k)
-    background = BLACK if shows is Shown.BLACK else spec.layout.background_color
-    is_source = seen is not None and shows is Shown.PICTURE
-    return Item(
-        kind=ItemKind.SOURCE if is_source else ItemKind.FILL,
-        ref=seen[0].track if seen is not None and is_source else "",
-        x=box.x,
-        y=box.y,
-        w=box.w,
-        h=box.h,
-        z=place.z,
-        alpha=0.0 if shows is Shown.NOTHING and place.clear else place.alpha,
-        fit=place.fit,
-        background=background,
-        user=place.user.uid,
-    )

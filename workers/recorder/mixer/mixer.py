@@ -42,7 +42,8 @@ class Mixer:
         self._canvas = Canvas(*canvas_size(spec.video)) if spec.has_video else None
         self._sound = Sound(spec.audio.channels, first_audio, on_warning) if spec.has_audio else None
         self._tracks: dict[str, VideoTrack] = {}
-        self._seen: frozenset[str] = frozenset()  # tracks of the scene
+        self._images: dict[str, Picture] = {}
+        self._seen: dict[str, int | None] = {}  # tracks of the scene, and until when units of it are shown
         self._gone = VideoCounts()
         self._on_warning, self._want_key = on_warning, want_key
 
@@ -54,17 +55,24 @@ class Mixer:
         elif self._sound is not None:
             self._sound.push(unit, at_90k)
 
+    def image(self, ref: str, picture: Picture) -> None:
+        """An image that scenes may name from now on."""
+        self._images[ref] = picture
+
     def show(self, scene: Scene) -> None:
         if self._canvas is not None:
             self._canvas.show(scene)
-            self._seen = frozenset(item.ref for item in scene.items if item.kind is ItemKind.SOURCE)
+            self._seen = _seen(scene)
 
     def picture(self, n: int) -> VideoFrame:
         """Frame `n`: each track's newest unit not later than its tick. Valid until the next call."""
         assert self._canvas is not None, "this recording has no picture"
         tick_90k = frame_tick(n, self._fps)
-        for track_id in self._seen:
-            self._track(track_id).advance(tick_90k)
+        for track_id, until_90k in self._seen.items():
+            if until_90k is None or tick_90k <= until_90k:
+                self._track(track_id).advance(tick_90k)
+            else:
+                self._track(track_id).hold(until_90k)
         if n % self._fps == 0:
             self._tidy(tick_90k)
         return self._canvas.paint(self._newest)
@@ -91,8 +99,9 @@ class Mixer:
             track.close()
         self._tracks.clear()
 
-    def _newest(self, track_id: str) -> Picture | None:
-        return self._track(track_id).picture
+    def _newest(self, ref: str) -> Picture | None:
+        image = self._images.get(ref)
+        return self._track(ref).picture if image is None else image
 
     def _track(self, track_id: str) -> VideoTrack:
         track = self._tracks.get(track_id)
@@ -101,14 +110,26 @@ class Mixer:
         return track
 
     def _tidy(self, tick_90k: int) -> None:
-        """Once a second: tracks that nobody sees keep only what they need to come back."""
-        for track_id in [t for t in self._tracks if t not in self._seen]:
-            track = self._tracks[track_id]
+        """Once a second: tracks that nobody sees move keep only what they need to come back."""
+        for track_id, track in list(self._tracks.items()):
+            until_90k = self._seen.get(track_id, 0)
+            if until_90k is None or tick_90k <= until_90k:
+                continue
             track.skim(tick_90k)
-            if track.last_unit_90k < tick_90k - _FORGET_90K:
+            if track_id not in self._seen and track.last_unit_90k < tick_90k - _FORGET_90K:
                 del self._tracks[track_id]
                 _add(self._gone, track.counts)
                 track.close()
+
+
+def _seen(scene: Scene) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for item in scene.items:
+        if item.kind is ItemKind.SOURCE:
+            before = found.get(item.ref, 0)
+            either = before is None or item.until_90k is None
+            found[item.ref] = None if either else max(before or 0, item.until_90k or 0)
+    return found
 
 
 def _add(total: VideoCounts, counts: VideoCounts) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from models.vocabulary.channel import ClientKind
+from models.vocabulary.channel import ClientKind, TrackSource
 from models.vocabulary.ticks import TICKS_PER_S
 
 #: How long the last picture of a stream that has stopped is held.
@@ -25,8 +26,10 @@ class Shown(StrEnum):
     """What a track shows at some time."""
 
     NOTHING = "nothing"  # never published by then: an audio-only user
-    PICTURE = "picture"  # its newest picture, also the last one while it is held
-    BACKGROUND = "background"
+    PICTURE = "picture"  # its newest picture
+    HELD = "held"  # its last picture
+    BACKGROUND = "background"  # of the user if he has one, else of the canvas
+    CANVAS = "canvas"  # the background of the canvas, also where the user has one
     BLACK = "black"
 
 
@@ -43,6 +46,7 @@ class Span:
 class SeenVideo:
     track: str
     spans: tuple[Span, ...] = ()  # in order of time, the last may be open
+    source: TrackSource = TrackSource.CAMERA
 
     def started(self, at_90k: int) -> SeenVideo:
         """Published, or unmuted. Twice is as good as once."""
@@ -77,8 +81,19 @@ class SeenUser:
 
     def video_at(self, t_90k: int) -> tuple[SeenVideo, Span] | None:
         """The track that stands for the user: one that flows before one that stopped, the newest before older ones."""
-        candidates = [(v, span) for v in self.videos if (span := v.newest(t_90k)) is not None]
-        return max(candidates, key=lambda c: _preference(c[1], t_90k), default=None)
+        return _standing(self.videos, t_90k)
+
+    def source_at(self, source: TrackSource, t_90k: int, number: int = -1) -> tuple[SeenVideo, Span] | None:
+        """The track of one source: the `number`-th that was published, or the one that stands for all of them."""
+        videos = [v for v in self.videos if v.source is source and v.spans]
+        if number >= 0:
+            videos = sorted(videos, key=lambda v: v.spans[0].from_90k)[number : number + 1]
+        return _standing(videos, t_90k)
+
+
+def _standing(videos: Sequence[SeenVideo], t_90k: int) -> tuple[SeenVideo, Span] | None:
+    candidates = [(v, span) for v in videos if (span := v.newest(t_90k)) is not None]
+    return max(candidates, key=lambda c: _preference(c[1], t_90k), default=None)
 
 
 def _preference(span: Span, t_90k: int) -> tuple[bool, int]:
@@ -87,11 +102,14 @@ def _preference(span: Span, t_90k: int) -> tuple[bool, int]:
 
 
 def shown(span: Span | None, client: ClientKind, t_90k: int) -> Shown:
-    """The 3.5 s rule (contract §4): held for 3.5 s, then the background; clients of the web's 3.x hold nothing."""
+    """The 3.5 s rule (contract §4): held for 3.5 s, then the background. Clients of the web's 3.x hold nothing:
+    unpublished, the canvas is seen, muted, it is black."""
     if span is None:
         return Shown.NOTHING
     if span.until_90k is None or t_90k < span.until_90k:
         return Shown.PICTURE
+    if t_90k >= span.until_90k + HOLD_90K:
+        return Shown.BACKGROUND
     if client is ClientKind.WEB3:
-        return Shown.BLACK if span.stop is Stop.MUTED else Shown.BACKGROUND
-    return Shown.PICTURE if t_90k < span.until_90k + HOLD_90K else Shown.BACKGROUND
+        return Shown.BLACK if span.stop is Stop.MUTED else Shown.CANVAS
+    return Shown.HELD

@@ -66,24 +66,38 @@ class Tile:
 
     def __init__(self, item: Item, canvas: Planes) -> None:
         self.item = item
+        self.box = item
         self._below = part(canvas, item.x, item.y, item.w, item.h)
+        self._see_through = not item.background
         self._picture: Picture | None = None
         self._layer: Planes | None = None  # None: only the background
+        self._inner: tuple[int, int, int, int] | None = None  # where the layer lies when it does not fill the cell
         self._reformatter = VideoReformatter()
         self._cropped: VideoFrame | None = None
         self._cropped_planes: Planes
+
+    @property
+    def covers(self) -> bool:
+        """Whether nothing below it is seen."""
+        if self.item.alpha < 1:
+            return False
+        return not self._see_through or (self._layer is not None and self._inner is None)
 
     def refresh(self, picture: Picture | None) -> bool:
         """Whether it looks different from before."""
         if picture is self._picture:
             return False
         self._picture = picture
+        self._inner = None
         self._layer = None if picture is None else self._made(picture)
         return True
 
     def paint(self) -> None:
-        background = yuv(self.item.background)
-        lay(self._below, self._layer if self._layer is not None else background, self.item.alpha)
+        if self._layer is not None:
+            below = self._below if self._inner is None else part(self._below, *self._inner)
+            lay(below, self._layer, self.item.alpha)
+        elif not self._see_through:
+            lay(self._below, yuv(self.item.background), self.item.alpha)
 
     def clear(self, colour: str) -> None:
         lay(self._below, yuv(colour), 1.0)
@@ -94,9 +108,19 @@ class Tile:
         if self.item.fit is Fit.CROP:
             return _turned(self._scaled(self._crop(picture.frame, w, h), w, h), picture.rotation)
         inner = fit_into(picture.frame.width, picture.frame.height, w, h)
+        if self._see_through:
+            return self._fitted_bare(picture, turned)
         layer = _blank(w, h, self.item.background)
         lay(part(layer, *inner), self._scaled(picture.frame, inner[2], inner[3]), 1.0)
         return _turned(layer, picture.rotation)
+
+    def _fitted_bare(self, picture: Picture, turned: bool) -> Planes:
+        """Without bars: what lies below is seen beside it."""
+        sw, sh = picture.frame.width, picture.frame.height
+        inner = fit_into(sh, sw, self.item.w, self.item.h) if turned else fit_into(sw, sh, self.item.w, self.item.h)
+        self._inner = None if inner == (0, 0, self.item.w, self.item.h) else inner
+        w, h = (inner[3], inner[2]) if turned else inner[2:]
+        return _turned(self._scaled(picture.frame, w, h), picture.rotation)
 
     def _crop(self, frame: VideoFrame, w: int, h: int) -> VideoFrame:
         box = crop_to_shape(frame.width, frame.height, w, h)
