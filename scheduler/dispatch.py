@@ -32,9 +32,16 @@ def seats(session: Session) -> list[Seat]:
 
 
 def place(
-    session: Session, recording: Recording, role: Role, *, deadline_ms: int, avoid: Collection[str] = ()
+    session: Session,
+    recording: Recording,
+    role: Role,
+    *,
+    deadline_ms: int,
+    avoid: Collection[str] = (),
+    exclude: Collection[str] = (),
 ) -> Dispatch | None:
-    """Grant everything from the timeline's head on. None: no node has room.
+    """Grant everything from the timeline's head on. None: no node has room. `avoid` only if there is another node,
+    `exclude` in any case.
 
     Raises `NoWorkers` when no node is up, or none with an ingest for a room's recorder.
     """
@@ -49,7 +56,7 @@ def place(
     placed = tenures.place_first(
         session,
         recording.sid,
-        candidates=placement.ranked(known, weight, prefer=prefer, avoid=avoid),
+        candidates=[n for n in placement.ranked(known, weight, prefer=prefer, avoid=avoid) if n not in exclude],
         role=role,
         weight=weight,
         from_90k=timeline.head(session, recording.sid, MIX),

@@ -24,6 +24,7 @@ from models.vocabulary.states import Role, Status, TenureState, Wanted, ended
 from scheduler import backoff, dispatch, endings
 from scheduler.broker import Broker
 from scheduler.dispatch import Dispatch
+from scheduler.relief import Relief
 from scheduler.views import MIX
 from scheduler.watch import Watch
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 200
 GIVE_UP_EVERY_S: Final = 1.0
+RELIEF_EVERY_S: Final = 0.5
 CLEAN_EVERY_S: Final = 60.0
 #: A room that nobody asked for in so long is forgotten; calls may last for weeks without a new face.
 ROOM_IDLE_MS: Final = 30 * 86_400_000
@@ -43,6 +45,7 @@ class Reaper:
         self._settings = settings
         self._now_s = now_s
         ttl_s = settings.tenure_ttl_ms / 1000
+        self._relief = Relief(database, broker, settings)
         self._watch = Watch(patience_s=3 * ttl_s, gap_s=ttl_s)
         self._watch_every_s = ttl_s / 4
         self._next: dict[str, float] = {}
@@ -55,6 +58,8 @@ class Reaper:
                 _forgive(session)
         if may_reap:
             self.reap()
+        if self._due("relief", RELIEF_EVERY_S):
+            self._relief.tick()
         self.place_unheld()
         if self._due("give up", GIVE_UP_EVERY_S):
             with self._database.unit() as session:
@@ -177,6 +182,9 @@ def _mourn(session: Session, grant: Grant) -> None:
         return
     if grant.state not in HELD:
         nodes.missed(session, grant.node)
+        return
+    if (heir := tenures.promote(session, grant.sid)) is not None:
+        log.warning("epoch %s goes on", heir)
         return
     sliced = select(Segment.key).where(Segment.sid == grant.sid, Segment.epoch == grant.epoch).limit(1)
     recording.deaths = 0 if session.scalar(sliced) is not None else recording.deaths + 1

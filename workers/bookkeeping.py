@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from models.repositories import notices, recordings, timeline
+from models.repositories import notices, recordings, tenures, timeline
 from models.vocabulary import journal, keys
 from models.vocabulary.states import HoleState, Status
 
@@ -33,8 +33,13 @@ class Outcome:
     stored: int = 0
 
 
-def commit(session: Session, who: Grantee, entries: Iterable[tuple[int, journal.AnyEntry]]) -> Outcome:
-    """Commit journal entries in order. Again the same entries: nothing changes (the timeline's door is idempotent)."""
+def commit(
+    session: Session, who: Grantee, entries: Iterable[tuple[int, journal.AnyEntry]], *, slot_90k: int, ending: bool
+) -> Outcome:
+    """Commit journal entries in order. Again the same entries: nothing changes (the timeline's door is idempotent).
+
+    `ending`: the recording is being stopped, so nobody waits for anybody's whole slots.
+    """
     outcome = Outcome()
     for n, entry in entries:
         outcome.n = n
@@ -45,8 +50,12 @@ def commit(session: Session, who: Grantee, entries: Iterable[tuple[int, journal.
             case journal.Gap():
                 where = (entry.track, who.epoch, who.owner, entry.start_90k, entry.end_90k)
                 timeline.gap(session, who.sid, *where, entry.cause, HoleState.LOST)
+            case journal.First():
+                timeline.begins(session, who.sid, entry.track, who.epoch, who.owner, entry.at_90k)
             case journal.Slice():
-                reserve(session, who, entry, outcome)
+                reserve(session, who, entry, outcome, slot_90k=None if ending else slot_90k)
+                if entry.start_90k % slot_90k == 0 and entry.end_90k - entry.start_90k == slot_90k:
+                    tenures.proven(session, who.sid, who.epoch, who.owner)
             case journal.Stored():
                 if timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
                     outcome.stored += 1
@@ -57,7 +66,7 @@ def commit(session: Session, who: Grantee, entries: Iterable[tuple[int, journal.
     return outcome
 
 
-def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outcome) -> None:
+def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outcome, *, slot_90k: int | None) -> None:
     """Ask the timeline for a slice's place."""
     answer = timeline.reserve(
         session,
@@ -71,6 +80,7 @@ def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outco
         entry.bytes,
         entry.md5,
         cause="the worker was lost",
+        slot_90k=slot_90k,
     )
     match answer:
         case timeline.Reserved():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 
 NODE_TTL_FACTOR: Final = 2  # a node may be late with its beat where its tenures may not
 INGEST_TIMEOUT_S: Final = 1.0
+DRAIN_REPORT_S: Final = 4.0
 
 
 def server_version() -> str:
@@ -77,9 +80,29 @@ class Node:
                 time.sleep(0.2)
 
     def drain(self) -> None:
-        """This process is leaving: nothing new is placed here."""
+        """This process is leaving: nothing new is placed here, and what is here gets a successor elsewhere."""
         self._draining = True
         self._wake.set()
+        threading.Thread(target=self._report_drain, name="drain", daemon=True).start()
+
+    def _report_drain(self) -> None:
+        """Say what keeps the process: people watch a deploy, and wonder."""
+        while not self._over.wait(timeout=DRAIN_REPORT_S):
+            with self._lock:
+                left = sorted(sid for sid, _ in self._running)
+            if not left:
+                return
+            log.warning("%s; still recording %s", self._drain_prospect(), ", ".join(left))
+
+    def _drain_prospect(self) -> str:
+        try:
+            with self._database.unit() as session:
+                others = [n for n in nodes.live(session) if not n.draining and not n.cordoned]
+        except ReelyardError:
+            return "draining, and the state cannot be reached"
+        if not others:
+            return "draining, but no other node is there to take over: recording on until one appears"
+        return f"draining; {len(others)} other nodes may take over"
 
     def stop(self) -> None:
         self._over.set()
@@ -172,7 +195,7 @@ class Node:
         config = self._config
         ingest_up = self._ingest_up()  # not inside the unit: it may hold the database's only lock
         with self._database.unit() as session:
-            nodes.beat(
+            row = nodes.beat(
                 session,
                 config.node_name,
                 self._boot,
@@ -183,8 +206,12 @@ class Node:
                 ingest_up,
                 config.tenure_ttl_ms * NODE_TTL_FACTOR,
             )
+            told_to_drain = row.draining
             if self._draining:
                 nodes.set_draining(session, config.node_name, True)
+        if told_to_drain and not self._draining:
+            log.info("told to drain: leaving as if by SIGTERM")
+            os.kill(os.getpid(), signal.SIGTERM)  # Celery's own warm shutdown; its signal tells us to drain
 
     def _ingest_up(self) -> bool:
         """Whether the ingest beside this node answers. Our own neighbour, so not an address that a user named."""

@@ -23,7 +23,8 @@ from models.database import Database
 from models.repositories import recordings, tenures, timeline
 from models.vocabulary import journal, pipe
 from models.vocabulary.errors import Poisoned, StateUnavailable
-from models.vocabulary.states import Role, Status, Wanted
+from models.vocabulary.states import Role, Status, TenureState, Wanted
+from models.vocabulary.ticks import seconds, slot_end_after, slot_ticks, ticks
 from workers import bookkeeping, ending
 from workers.assignment import TRACK, Assignment
 from workers.bookkeeping import Grantee, Outcome
@@ -50,6 +51,8 @@ LOOK_AGAIN_S: Final = 0.5
 #: States, warnings and faults that wait for the state to come back.
 NOTES_KEPT: Final = 100
 #: So long an ending recording waits for other tenures' segments that no store has acknowledged.
+#: The edge at which a relieved tenure leaves is at least so far ahead that its recorder has not passed it.
+EDGE_S: Final = 0.5
 OTHERS_S: Final = 8.0
 
 
@@ -106,6 +109,7 @@ class Supervision:
         self._noted_user_90k: int | None = None
 
         self._finishing = False
+        self._leaving = False
         self._drained: pipe.Drained | None = None
         self._drained_at = 0.0
         self._last_words: pipe.Fault | None = None  # a recorder's, which left because of it
@@ -282,7 +286,8 @@ class Supervision:
         """
         poisoned = len(self._deaths) >= POISON_DEATHS
         if poisoned and self._role is Role.FINALISER:
-            return self._leave_it()
+            self._leave_it()
+            return
         with self._database.unit() as session:
             nothing = timeline.head(session, self.who.sid, TRACK) == 0
             if nothing or poisoned:
@@ -364,7 +369,8 @@ class Supervision:
     # -- wishes -------------------------------------------------------------------------------------------------
 
     def _wish(self, renewed: tenures.Renewed, asked_at_s: float) -> None:
-        self._writer = renewed.writer and self._assignment.writer
+        was_writer, self._writer = self._writer, renewed.writer and self._assignment.writer
+        self._publication.due |= self._writer and not was_writer
         for_s = max(0.0, renewed.for_ms / 1000 - (self._now() - asked_at_s))
         self._say(pipe.LeaseOk(for_s=for_s if self._writer else 0.0))
         if renewed.spec is not None and renewed.wanted_gen > self._assignment.spec_gen:
@@ -375,6 +381,16 @@ class Supervision:
             self._say(pipe.Spec(gen=renewed.wanted_gen, spec=renewed.spec, secrets=renewed.secrets))
         if renewed.wanted in (Wanted.STOP, Wanted.CANCEL):
             self._finish(cancel=renewed.wanted is Wanted.CANCEL)
+        elif renewed.state is TenureState.DRAINING:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Another tenure carries the recording: record to the next slot's edge and hand over."""
+        if not self._leaving and self._alive is not None:
+            self._leaving = True
+            at_90k = slot_end_after(self._alive.position_90k + ticks(EDGE_S), self._assignment.spec.slice_s)
+            log.info("leaving at %.1f s", seconds(at_90k), extra=self._tag)
+            self._say(pipe.Cut(at_90k=at_90k))
 
     def _fence(self) -> None:
         """Another tenure goes on. What was captured may still fill holes; state and documents are no longer ours."""
@@ -412,7 +428,7 @@ class Supervision:
     def _commit(self) -> None:
         entries = self._spool.entries(after=self._committed)
         with self._database.unit() as session:
-            outcome = bookkeeping.commit(session, self.who, entries)
+            outcome = bookkeeping.commit(session, self.who, entries, slot_90k=self._slot_90k, ending=self._finishing)
             if outcome.stored and self._writer:
                 bookkeeping.first_file(session, self.who)
             self._note_user(session)
@@ -426,12 +442,17 @@ class Supervision:
         refused, later = tuple(outcome.refused), tuple(outcome.later)
         self._say(pipe.Committed(n=self._committed, refused=refused, later=later))
 
+    @property
+    def _slot_90k(self) -> int:
+        return slot_ticks(self._assignment.spec.slice_s)
+
     def _ask_again(self) -> None:
         """Slices that came before the tenure which took over had passed them: now they may fill its holes."""
         outcome = Outcome()
         with self._database.unit() as session:
             for slice_ in self._later.values():
-                bookkeeping.reserve(session, self.who, slice_, outcome)
+                slot_90k = None if self._finishing else self._slot_90k
+                bookkeeping.reserve(session, self.who, slice_, outcome, slot_90k=slot_90k)
         self._later = outcome.later
         if outcome.granted or outcome.refused:
             self._refused.update(outcome.refused)
@@ -449,13 +470,14 @@ class Supervision:
 
     def _conclude(self, drained: pipe.Drained) -> None:
         """Capture is over and all of it is committed: when all is stored and published, nothing is left to do here."""
+        is_last = self._writer and drained.reason != "cut"
         with self._database.unit() as session:
-            if self._writer:
+            if is_last:
                 ending.capture_is_over(session, self.who, drained.reason)
             mine = timeline.unsent(session, self.who.sid, epoch=self.who.epoch)
         if mine or self._later:
             return
-        if not self._writer:
+        if not is_last:
             self._hand_in()
         elif self._others_are_through():
             self._publication.publish(self._assignment.spec, final=True)
@@ -479,8 +501,11 @@ class Supervision:
         self._seal()
 
     def _hand_in(self) -> None:
+        """What this tenure was granted is in the store. Who is left writes the documents; nobody left: the reaper's turn."""
         with self._database.unit() as session:
+            recordings.lock(session, self.who.sid)  # the lock order: recording, then tenure
             tenures.end(session, self.who.sid, self.who.epoch, self.who.owner, "another tenure went on")
+            tenures.promote(session, self.who.sid)
         self._seal()
 
     def _seal(self) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from models.database import now_ms
 from models.repositories import nodes, recordings
-from models.repositories.statements import changed, moved
+from models.repositories.statements import changed, moved, run
 from models.settings import settings
 from models.tables import Node, Recording, Tenure, Track
 from models.tables.base import db_now_ms
@@ -238,10 +238,16 @@ def claim(session: Session, sid: str, epoch: int, node: str, boot: str, *, ttl_m
 
 
 def live(session: Session, sid: str, epoch: int, owner: str) -> bool:
-    """Its recorder is ready. Also true when it was said before."""
+    """Its recorder has joined and reached its store. Also true when it was said before."""
     warm = update(Tenure).where(*_key(sid, epoch), Tenure.owner == owner)
     warm = warm.where(Tenure.state.in_((TenureState.WARMING, TenureState.LIVE)))
-    return moved(session, warm.values(state=TenureState.LIVE, ready=True).returning(Tenure.epoch)) is not None
+    return moved(session, warm.values(state=TenureState.LIVE).returning(Tenure.epoch)) is not None
+
+
+def proven(session: Session, sid: str, epoch: int, owner: str) -> None:
+    """It has closed a whole slot: it could carry the recording alone."""
+    mine = update(Tenure).where(*_key(sid, epoch), Tenure.owner == owner, Tenure.ready.is_(False))
+    run(session, mine.values(ready=True))
 
 
 def renew(

@@ -21,6 +21,8 @@ Who may commit what (fenced by range, never by the tenure's state; an ended tenu
 
 5. A jump past the head waits while another tenure that is live could still bring what lies between: a slice of its
    that overlaps the jumping one could no longer find its place.
+6. For the same reason a piece of a slot (before or after a recorder's death) waits while another live tenure that has
+   captured the slot from its start could bring the whole.
 
 A grant that commits while an older tenure's append is in flight lets that one append through, as if it had come first;
 `from_90k` of a grant is a lower bound, no promise about the head.
@@ -95,8 +97,10 @@ def reserve(
     bytes_: int,
     md5: str,
     cause: str = "",
+    slot_90k: int | None = None,
 ) -> Reserved | Covered | Fenced:
     """Give [start, end) of a track to this segment. `cause`: why there is a jump before it, if there is one.
+    `slot_90k`: length of a slot, while it matters whether somebody else brings the whole one (rule 6).
 
     Asked again with the same key and range, answers the same. Raises `StateUnavailable` when races are lost for ever.
     """
@@ -112,6 +116,10 @@ def reserve(
         head = _head(session, sid, track)
         if end_90k > head and (_superseded(session, grant) or _brought(session, me, head, start_90k)):
             return Fenced(for_good=False)
+        if slot_90k is not None and _is_piece(start_90k, end_90k, slot_90k):
+            slot_start = start_90k // slot_90k * slot_90k
+            if _brought(session, me, slot_start, end_90k):
+                return Fenced(for_good=False)
         holes = _holes(session, sid, track, start_90k, min(end_90k, head))
         if not _tiled(holes, start_90k, min(end_90k, head)):
             return Fenced(for_good=False) if _undecided(session, me, start_90k, end_90k) else Covered()
@@ -319,14 +327,18 @@ def _superseded(session: Session, grant: Any) -> bool:
     return session.execute(later.where(took_over).limit(1)).first() is not None
 
 
-def _brought(session: Session, me: _Claimant, head_90k: int, start_90k: int) -> bool:
-    """Rule 5: whether somebody else is live who could bring what lies between the head and the start."""
-    if start_90k <= head_90k:
+def _is_piece(start_90k: int, end_90k: int, slot_90k: int) -> bool:
+    return start_90k % slot_90k != 0 or end_90k - start_90k != slot_90k
+
+
+def _brought(session: Session, me: _Claimant, from_90k: int, to_90k: int) -> bool:
+    """Rules 5 and 6: whether somebody else is live who has captured from here on, so could bring what comes after."""
+    if to_90k <= from_90k:
         return False
     t = Tenure
     others = select(t.epoch).where(t.sid == me.sid, t.epoch != me.epoch, t.role != Role.FINALISER)
     others = others.where(
-        t.state.in_(CAPTURING), t.from_90k <= head_90k, t.until_90k.is_(None) | (t.until_90k > head_90k)
+        t.state.in_(CAPTURING), t.from_90k <= from_90k, t.until_90k.is_(None) | (t.until_90k > from_90k)
     )
     return session.execute(others.limit(1)).first() is not None
 

@@ -34,6 +34,14 @@ class Zero(Entry):
     zero_s: float
 
 
+class First(Entry):
+    """Where this spool's capture begins: it has nothing from before."""
+
+    type: Literal["first"] = "first"
+    track: str
+    at_90k: int
+
+
 class Slice(Entry):
     """A slice was closed and renamed: from now on its name and bytes never change."""
 
@@ -82,15 +90,15 @@ class Closed(Entry):
     end_90k: int
 
 
-AnyEntry = Annotated[Begun | Zero | Slice | Stored | Lost | Gap | Closed, Field(discriminator="type")]
-_ADAPTER: TypeAdapter[Begun | Zero | Slice | Stored | Lost | Gap | Closed] = TypeAdapter(AnyEntry)
+AnyEntry = Annotated[Begun | Zero | First | Slice | Stored | Lost | Gap | Closed, Field(discriminator="type")]
+_ADAPTER: TypeAdapter[Begun | Zero | First | Slice | Stored | Lost | Gap | Closed] = TypeAdapter(AnyEntry)
 
 
 def line(entry: Entry) -> bytes:
     return entry.model_dump_json().encode() + b"\n"
 
 
-def parse(text: bytes) -> Iterator[tuple[int, Begun | Zero | Slice | Stored | Lost | Gap | Closed]]:
+def parse(text: bytes) -> Iterator[tuple[int, Begun | Zero | First | Slice | Stored | Lost | Gap | Closed]]:
     """(n, entry) of every whole line. Entries of a newer version that we do not know are passed over."""
     for n, raw in enumerate(text.split(b"\n")[:-1], start=1):
         try:

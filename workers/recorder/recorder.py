@@ -263,6 +263,9 @@ class Recorder:
             await self._clock.in_thread(store.probe)
         except StorageError as error:
             self._troubled(error)  # its puts are tried all the same
+        else:
+            if self._begin.role in (Role.SUCCESSOR, Role.STANDBY):
+                self._ready("store")  # it writes no document that would prove the store
 
     # -- facts --------------------------------------------------------------------------------------------------
 
@@ -272,7 +275,9 @@ class Recorder:
 
     def _first_frame(self, at_90k: int) -> None:
         """What lies between an earlier process's last frame and ours is lost: nobody else has captured it."""
-        if self._died_at_90k is not None and self._died_at_90k < at_90k:
+        if self._died_at_90k is None:
+            self._fact(journal.First(track=TRACK, at_90k=at_90k))
+        elif self._died_at_90k < at_90k:
             self._fact(journal.Gap(track=TRACK, start_90k=self._died_at_90k, end_90k=at_90k, cause="the recorder died"))
 
     def _closed(self, slice_: ClosedSlice) -> None:

@@ -104,7 +104,9 @@ class Take:
             self._changed.set()
 
     def cut(self, at_90k: int) -> None:
-        """Record up to a slot's edge."""
+        """Record up to a slot's edge; before the clock has a zero there is nothing to wait for."""
+        if self._zero is None:
+            self._ending = self._ending or "cut"
         self._end_at(at_90k)
         self._changed.set()
 
