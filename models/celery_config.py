@@ -6,7 +6,7 @@ notices) and may come twice (the claim is a compare-and-set), and nothing here t
 
 from __future__ import annotations
 
-from models.vocabulary.messages import JOBS_QUEUE
+from models.vocabulary.messages import CHECK_BATCH, CHECK_STEP, CHECKS_QUEUE, JOB_STOP, JOB_SUBMIT, JOBS_QUEUE
 
 # Acknowledged when taken. Redelivery is never used for recovery: Redis hands a task that runs longer than the
 # visibility timeout to a second worker, which is a double recording.
@@ -16,6 +16,12 @@ task_acks_late = False
 task_ignore_result = True
 task_track_started = True
 task_default_queue = JOBS_QUEUE
+task_routes = {
+    JOB_SUBMIT: {"queue": JOBS_QUEUE},
+    JOB_STOP: {"queue": JOBS_QUEUE},
+    CHECK_STEP: {"queue": CHECKS_QUEUE},
+    CHECK_BATCH: {"queue": CHECKS_QUEUE},
+}
 task_serializer = "json"
 result_serializer = "json"
 accept_content = ["json"]

@@ -17,31 +17,73 @@ from pydantic import field_validator
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REELYARD_", extra="ignore")
 
-    database_url: str = Field("sqlite:///reelyard.db", description="SQLAlchemy URL of the state: PostgreSQL (`postgresql+psycopg://…`) or SQLite on one host.")
-    broker_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey: Celery's broker, nudges and limits.")
-    secret_keys: SecretStr = Field(SecretStr(""), description="Comma-separated keys that encrypt secrets in the database; the first encrypts, all decrypt. Make one with `reelyard key`.")
+    database_url: str = Field(
+        "sqlite:///reelyard.db",
+        description="SQLAlchemy URL of the state: PostgreSQL (`postgresql+psycopg://…`) or SQLite on one host.",
+    )
+    broker_url: str = Field(
+        "redis://127.0.0.1:6379/0", description="Redis or Valkey: Celery's broker, nudges and limits."
+    )
+    secret_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Comma-separated keys that encrypt secrets in the database; the first encrypts, all decrypt. Make one with `reelyard key`.",
+    )
 
-    node_name: str = Field(default_factory=socket.gethostname, description="Name of this node (worker process). It is the identity of its spool volume: keep it stable.")
-    node_capacity: int = Field(default_factory=lambda: 100 * (os.cpu_count() or 1), description="How much this node takes, in hundredths of a core.")
+    node_name: str = Field(
+        default_factory=socket.gethostname,
+        description="Name of this node (worker process). It is the identity of its spool volume: keep it stable.",
+    )
+    node_capacity: int = Field(
+        default_factory=lambda: 100 * (os.cpu_count() or 1),
+        description="How much this node takes, in hundredths of a core.",
+    )
     spool: Path = Field(Path("spool"), description="Directory of this node's spools; must outlive the container.")
-    ingest_url: str = Field("", description="URL at which publishers reach the ingest beside this node; empty: this node has none.")
-    ingest_units: str = Field("", description="host:port at which recorders reach the units of the ingest beside this node.")
+    ingest_url: str = Field(
+        "", description="URL at which publishers reach the ingest beside this node; empty: this node has none."
+    )
+    ingest_units: str = Field(
+        "", description="host:port at which recorders reach the units of the ingest beside this node."
+    )
     ingest_bind: str = Field("127.0.0.1:8190", description="host:port the ingest's HTTP side listens on.")
     ingest_units_bind: str = Field("127.0.0.1:8191", description="host:port the ingest's unit server listens on.")
-    ice_addresses: Annotated[tuple[str, ...], NoDecode] = Field(("127.0.0.1",), description="Comma-separated local addresses that ICE may use; nothing else is offered or bound.")
+    ice_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1",),
+        description="Comma-separated local addresses that ICE may use; nothing else is offered or bound.",
+    )
 
     tenure_ttl_ms: int = Field(6_000, ge=1_000, description="How long a tenure lives without renewal.")
-    tenure_renew_ms: int = Field(2_000, ge=200, description="How often a node renews its tenures, all in one statement.")
+    tenure_renew_ms: int = Field(
+        2_000, ge=200, description="How often a node renews its tenures, all in one statement."
+    )
     leader_ttl_ms: int = Field(3_000, ge=500, description="How long a scheduler leads without renewal.")
-    dispatch_deadline_ms: int = Field(5_000, ge=500, description="A dispatched tenure that no worker claims in time is dispatched again.")
-    hole_grace_ms: int = Field(30_000, ge=0, description="How long an owed hole waits after its last possible filler died.")
-    start_wait_ms: int = Field(5_000, ge=0, description="How long `start` waits for the recorder before it answers 206/65.")
+    dispatch_deadline_ms: int = Field(
+        5_000, ge=500, description="A dispatched tenure that no worker claims in time is dispatched again."
+    )
+    hole_grace_ms: int = Field(
+        30_000, ge=0, description="How long an owed hole waits after its last possible filler died."
+    )
+    start_wait_ms: int = Field(
+        5_000, ge=0, description="How long `start` waits for the recorder before it answers 206/65."
+    )
     stop_wait_ms: int = Field(20_000, ge=0, description="How long `stop` waits for the uploads before it answers.")
     resource_ttl_ms: int = Field(300_000, ge=1_000, description="How long a resourceId may be used to start.")
     record_days: int = Field(30, ge=1, description="How long the record of an ended recording is kept.")
 
-    allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field((), description="Comma-separated networks that addresses named by users may lie in although they are private, loopback or link-local.")
-    stores_root: Path | None = Field(None, description="Root below which apps may have folder stores; none: no folder stores.")
+    gateway_url: str = Field("http://127.0.0.1:8080", description="Where jobs reach this farm's own gateway.")
+    job_requests_per_s: int = Field(
+        10,
+        ge=1,
+        le=100_000,
+        description="How many requests a second jobs send for one app to one service; 10 is the contract's limit.",
+    )
+
+    allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated networks that addresses named by users may lie in although they are private, loopback or link-local.",
+    )
+    stores_root: Path | None = Field(
+        None, description="Root below which apps may have folder stores; none: no folder stores."
+    )
     log_level: str = Field("INFO", description="Level of the log.")
 
     @field_validator("ice_addresses", "allow_networks", mode="before")

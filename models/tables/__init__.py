@@ -2,6 +2,7 @@
 
 from models.tables.base import Base
 from models.tables.farm import Leader, Node, RoomPlace
+from models.tables.jobs import Job, JobAttempt
 from models.tables.notices import Notice, NoticeAttempt
 from models.tables.parties import App, CustomerKey, KeyScope
 from models.tables.recordings import File, Recording, Resource
@@ -14,6 +15,8 @@ __all__ = [
     "CustomerKey",
     "File",
     "Hole",
+    "Job",
+    "JobAttempt",
     "KeyScope",
     "Leader",
     "Node",

@@ -64,7 +64,7 @@ def test_the_checks_in_the_database_name_exactly_the_members_of_the_enums(databa
                 assert set(re.findall(r"'(\w+)'", check)) == {m.value for m in members}, (table.name, column.name)
                 seen += 1
     engine.dispose()
-    assert seen == 6
+    assert seen == 7
 
 
 def test_tenures_have_room_for_updates_in_place(postgres_url: str) -> None:
