@@ -12,7 +12,7 @@ from typing import Any
 
 from farm.judge.report import Verdict, judge_recording
 from models.database import Database
-from models.repositories import recordings, tenures
+from models.repositories import recordings, resources, tenures
 from models.settings import Settings
 from models.tables import Recording
 from models.vocabulary import keys
@@ -47,12 +47,10 @@ class Rig:
         """A started recording of a scene; without users: two who stay."""
         channel = scene(self.folder, *(users or (user("a"), user("b"))))
         video = VideoSpec(width=WIDTH, height=HEIGHT, fps=15, bitrate_bps=100_000)
-        more = {"channel": channel, "store": FolderStore(path="calls"), "video": video, "slice_s": 2}
-        wanted = spec(**(more | fields))
+        store = fields.pop("store", FolderStore(path="calls"))
+        wanted = spec(channel=channel, store=store, video=video, slice_s=2, **fields)
         with self.database.unit() as session:
             app(session)
-            from models.repositories import resources
-
             resource = resources.acquire(session, appid=APPID, cname="room", uid="1", options={}, ttl_ms=300_000)
             secrets = Secrets(channel_token=SECRET)
             recordings.create(session, sid=SID, resource=resource, spec=wanted, secrets=secrets, weight=100)
