@@ -346,8 +346,9 @@ class Recorder:
             if self._take is not None:
                 self._take.finish("closed")
             return
-        if error.text != self._trouble:
-            self._trouble = error.text
+        kind = type(error).__name__  # its text names the file, and many files meet the same trouble
+        if kind != self._trouble:
+            self._trouble = kind
             self._tell(error, fatal=False)
 
     def _tell(self, error: ReelyardError, *, fatal: bool) -> None:
