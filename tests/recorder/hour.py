@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.recorder.virtual import Run, scene, spec, user
 from workers.recorder.clock import VirtualClock
 
-FPS = 15
+FPS = 10
 #: A round of ten minutes, again and again.
 ROUND_S = 600
 
@@ -21,11 +21,11 @@ def rss_mb() -> float:
 
 
 def main(folder: Path, length_s: int) -> None:
-    there = user("a")
-    comes = user("b", (60, "join"), (61, "publish"), (400, "leave"), (450, "rejoin"))
+    there = user("a", fps=10)
+    comes = user("b", (60, "join"), (61, "publish"), (400, "leave"), (450, "rejoin"), fps=10)
     muted = {"at_s": 200, "do": "mute", "what": ["video", "audio"]}
     unmuted = {"at_s": 260, "do": "unmute", "what": ["video", "audio"]}
-    mutes = user("c", (30, "join"), (30, "publish"), muted, unmuted, (300, "leave"), codec="vp8")
+    mutes = user("c", (30, "join"), (30, "publish"), muted, unmuted, (300, "leave"), codec="vp8", fps=10)
     rounds = max(1, length_s // ROUND_S)
     channel = scene(folder, there, comes, mutes, duration_s=length_s / rounds, repeat=rounds)
     seen: list[float] = []

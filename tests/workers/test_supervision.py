@@ -21,6 +21,7 @@ from models.vocabulary.states import Role, TenureState, Wanted
 from tests.recorder.virtual import user
 from tests.workers.rig import SECRET, SID, Rig
 from workers import children
+from workers.salvage import Salvage
 
 Make = Callable[[Database], Rig]
 
@@ -233,3 +234,29 @@ def test_refused_keys_fail_the_start_and_are_named(sqlite: Database, rig: Make) 
     assert row.fault is not None and row.fault["scope"] == "caller" and row.fault["fatal"]
     assert row.fault["text"] == row.reason
     assert row.sliced is False
+
+
+def test_what_a_dead_worker_left_in_its_spool_is_brought_in(sqlite: Database, rig: Make) -> None:
+    """The worker died mid-slice: its next run on this node commits and uploads what lies there."""
+    it = rig(sqlite)
+    it.recording()
+    first = it.dispatch()
+    it.slices(0)
+    time.sleep(1.5)
+    (supervision,) = it.node._running.values()
+    supervision._done = True  # nobody commits or uploads any more
+    it.until(lambda: not any(t.is_alive() for t in it.threads), "the worker is dead")
+    (spool,) = (it.folder / "spools").glob("*/*")
+    assert list(spool.glob("*.part"))
+    with sqlite.unit() as session:
+        before = timeline.head(session, SID, "mix")
+        tenures.revoke(session, SID, first, "its lease ran out")
+    Salvage(sqlite, it.node._nursery, it.folder / "spools", it.node.supervises).start()
+    it.until(lambda: not spool.exists(), "the spool is emptied")
+    with sqlite.unit() as session:
+        assert timeline.head(session, SID, "mix") > before
+        assert timeline.unsent(session, SID) == 0
+        recordings.want(session, SID, Wanted.STOP, "stop called")
+    it.dispatch(Role.FINALISER)
+    assert it.status(8).status == 8
+    assert (it.judge().violations, it.judge().holes) == ((), ())
