@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from gateway import answers, documents
 from gateway.middleware import RequestLine
-from gateway.routes import cloud_recording, health, recordings, whip
+from gateway.routes import cloud_recording, health, jobs, recordings, whip
 from gateway.runtime import Runtime
 from models import logs
 from models.database import open_database
@@ -47,9 +47,9 @@ def create_app(service: Service | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     answers.install(app)
-    for routes in (cloud_recording, recordings, whip, health):
+    for routes in (cloud_recording, recordings, jobs, whip, health):
         app.include_router(routes.router)
-    documents.install(app, [*cloud_recording.SHAPES, *whip.SHAPES])
+    documents.install(app, [*cloud_recording.SHAPES, *jobs.SHAPES, *whip.SHAPES])
     app.add_middleware(RequestLine)
     return app
 

@@ -10,7 +10,7 @@ from celery.signals import setup_logging
 from models import logs
 from models.settings import settings
 
-app = Celery("scheduler")
+app = Celery("scheduler", include=["scheduler.tasks"])
 app.config_from_object("models.celery_config")
 app.conf.update(broker_url=settings().broker_url)
 

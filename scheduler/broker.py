@@ -24,6 +24,10 @@ class Broker(Protocol):
         """Tell every node that what is wanted of a recording has changed. Whether it was sent; the renewal carries it anyway."""
         ...
 
+    def task(self, name: str, *args: object) -> bool:
+        """Send one of the scheduler's own tasks. Whether it was sent; what is due in SQL is sent again."""
+        ...
+
     def check(self) -> None:
         """Raises `StateUnavailable` when the broker does not answer."""
         ...
@@ -56,6 +60,14 @@ class CeleryBroker:
             self._redis.publish(messages.NUDGE, sid)
         except (redis.RedisError, OSError) as error:
             log.warning("nudge not sent: %s", error, extra={"sid": sid})
+            return False
+        return True
+
+    def task(self, name: str, *args: object) -> bool:
+        try:
+            self._app.send_task(name, args=args)
+        except (OperationalError, redis.RedisError, OSError) as error:
+            log.warning("%s not sent: %s", name, error)
             return False
         return True
 

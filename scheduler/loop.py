@@ -12,6 +12,7 @@ from models.database import Database
 from models.settings import Settings
 from models.vocabulary.errors import StateUnavailable
 from scheduler.broker import Broker
+from scheduler.jobs.due import Due
 from scheduler.leader import Leadership
 from scheduler.reaper import Reaper
 
@@ -35,6 +36,7 @@ class Loop:
             database, owner, ttl_ms=settings.leader_ttl_ms, quiet_ms=settings.tenure_ttl_ms, now_s=now_s
         )
         self._reaper = Reaper(database, broker, settings, now_s=now_s)
+        self._due = Due(database, broker, now_s=now_s)
         self._leads = False
         self._failures = 0
 
@@ -71,5 +73,6 @@ class Loop:
             self._leads = leads
         if leads:
             self._reaper.tick(may_reap=self._leadership.may_reap)
+            self._due.tick()
         else:
             self._reaper.rest()

@@ -73,7 +73,7 @@ def enqueue(session: Session, *, limit: int, for_ms: int) -> list[str]:
     now = now_ms(session)
     due = select(Job.job_id).where(Job.next_due_ms <= now, Job.queued_until_ms <= now, Job.busy_until_ms <= now)
     due = due.order_by(Job.next_due_ms).limit(limit).with_for_update(skip_locked=True)
-    claimed = update(Job).where(Job.job_id.in_(due.scalar_subquery())).values(queued_until_ms=now + for_ms)
+    claimed = update(Job).where(Job.job_id.in_(due)).values(queued_until_ms=now + for_ms)
     return [row.job_id for row in changed(session, claimed.returning(Job.job_id))]
 
 
@@ -82,7 +82,7 @@ def take(session: Session, job_ids: Collection[str], *, for_ms: int) -> dict[str
     now = now_ms(session)
     free = select(Job.job_id).where(Job.job_id.in_(job_ids), Job.next_due_ms <= now, Job.busy_until_ms <= now)
     free = free.with_for_update(skip_locked=True)
-    mine = update(Job).where(Job.job_id.in_(free.scalar_subquery()))
+    mine = update(Job).where(Job.job_id.in_(free))
     mine = mine.values(busy_until_ms=now + for_ms, queued_until_ms=0, turn=Job.turn + 1)
     return {row.job_id: row.turn for row in changed(session, mine.returning(Job.job_id, Job.turn))}
 

@@ -151,6 +151,12 @@ class WorkerNotFound(ReelyardError):
     code, http, scope, reason = 404, 404, Scope.CALLER, "failed to find worker"
 
 
+class JobNotFound(ReelyardError):
+    """There is no such job of this app."""
+
+    code, http, scope, reason = 404, 404, Scope.CALLER, "job not found"
+
+
 class RequestNotCompleted(ReelyardError):
     """The request reached the farm and is being worked on; repeat it unchanged."""
 
