@@ -409,10 +409,11 @@ class Supervision:
     def _settle(self) -> None:
         """Bring the state up to the journal, the documents up to the state, and the recording to its end."""
         self._write_notes()
+        if self._journal > self._committed or self._hopeless is not None:
+            self._commit()  # a recorder's last entries may never have been told: before it is given up, they count
         if self._hopeless is not None:
             self._give_up(self._hopeless)
-        if self._journal > self._committed:
-            self._commit()
+            return
         if self._later and self._now() >= self._ask_again_at:
             self._ask_again_at = self._now() + ASK_AGAIN_S
             self._ask_again()
