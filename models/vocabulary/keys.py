@@ -17,7 +17,7 @@ def stem(prefix: tuple[str, ...], sid: str, cname: str) -> str:
 
 def safe(cname: str) -> str:
     """A channel name as part of a key. The contract's charset has none of these; what is not in it never leaves its folder."""
-    return "".join("-" if c in '/\\\0' or ord(c) < 32 else c for c in cname)
+    return "".join("-" if c in "/\\\0" or ord(c) < 32 else c for c in cname)
 
 
 def utc_17(unix_ms: int) -> str:
