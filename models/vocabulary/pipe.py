@@ -82,7 +82,9 @@ class Committed(Message):
     type: Literal["committed"] = "committed"
     n: int
     refused: tuple[str, ...] = ()  # keys whose range is another's: not to be uploaded
-    later: tuple[str, ...] = ()  # keys that may get their place yet, while another tenure is at work: kept, not uploaded
+    later: tuple[
+        str, ...
+    ] = ()  # keys that may get their place yet, while another tenure is at work: kept, not uploaded
     granted: tuple[str, ...] = ()  # keys of `later` that have their place now
 
 
@@ -123,6 +125,7 @@ class Alive(Message):
     last_user_90k: int | None = None
     users: int = 0
     unsent_bytes: int = 0
+    overloaded: bool = False  # pictures are encoded with less care, for lack of time
 
 
 class State(Message):

@@ -13,7 +13,7 @@ from models.vocabulary.ticks import audio_frame_from, audio_tick, frame_at_or_af
 from workers.recorder.mixer.audio import SOUND_AHEAD_90K
 from workers.recorder.mixer.mixer import Mixer
 from workers.recorder.mixer.tile import Picture
-from workers.recorder.segment.encoding import POST_AUDIO_FRAMES, Coded, Encode
+from workers.recorder.segment.encoding import POST_AUDIO_FRAMES, PRESET, THRIFTY, Coded, Encode
 from workers.recorder.segment.interleave import Interleave
 from workers.recorder.segment.slices import OnSlice, Slices
 
@@ -27,6 +27,7 @@ class ProgrammeStats:
     decoded: int = 0  # pictures decoded
     dropped: int = 0  # units of no use: corrupt, before a key unit, one too many
     late: int = 0  # units that came after what they belong to was made
+    thrifty: int = 0  # pictures encoded with less care, for lack of time
 
 
 class Programme:
@@ -57,8 +58,9 @@ class Programme:
         interleave: Interleave[Coded] = Interleave(
             self.first_90k, spec.slice_s, self._fps if spec.has_video else None, audio=spec.has_audio
         )
-        templates = (self._encode.video, self._encode.audio)
-        self._slices = Slices(interleave, templates, folder, name, on_slice)
+        self._slices = Slices(interleave, lambda: (self._encode.video, self._encode.audio), folder, name, on_slice)
+        self._preset = self._encode.preset
+        self._thrifty_frames = 0
         self._position_90k = self.first_90k
 
     @property
@@ -75,7 +77,7 @@ class Programme:
     def stats(self) -> ProgrammeStats:
         counts = self._mixer.counts()
         frames = max(0, self._encode.next_frame - self._encode.first_frame) if self._spec.has_video else 0
-        return ProgrammeStats(frames, counts.decoded, counts.dropped, counts.late)
+        return ProgrammeStats(frames, counts.decoded, counts.dropped, counts.late, self._thrifty_frames)
 
     def push(self, unit: Unit, at_90k: int) -> None:
         self._mixer.push(unit, at_90k)
@@ -87,6 +89,10 @@ class Programme:
     def image(self, ref: str, picture: Picture) -> None:
         """An image that scenes may name from now on."""
         self._mixer.image(ref, picture)
+
+    def hurry(self, hurry: bool) -> None:
+        """Encode pictures with less care, or with all care again, from the next slot's edge on."""
+        self._preset = THRIFTY if hurry else PRESET
 
     def advance(self, to_90k: int) -> None:
         """Make all frames whose tick lies before `to_90k`, and all sound that units before it decide."""
@@ -128,6 +134,9 @@ class Programme:
         self._encode.close()
 
     def _picture(self) -> None:
+        if self._preset != self._encode.preset and self._encode.at_edge:
+            self._slices.write(self._encode.change_preset(self._preset))
+        self._thrifty_frames += self._encode.preset == THRIFTY
         frame = self._mixer.picture(self._encode.next_frame)
         self._slices.write(self._encode.picture(frame))
 

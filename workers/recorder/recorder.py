@@ -27,6 +27,7 @@ from stores.opening import open_store
 from workers.recorder.aftermath import RECOVERED, aftermath, start_of
 from workers.recorder.capture.opening import open_channel
 from workers.recorder.link import Link
+from workers.recorder.mixer.gallery import download
 from workers.recorder.segment.recovery import recover
 from workers.recorder.segment.slices import ClosedSlice
 from workers.recorder.take import Take, Zero
@@ -79,7 +80,7 @@ class Recorder:
         self._held: set[str] = set()  # the timeline may have room for them later
         self._uploader: Uploader | None = None
         self._texts: list[Text] = []  # documents that came before the store was open
-        self._writer_for_s = 0.0
+        self._writer_until_s = 0.0
         self._take: Take | None = None
         self._status = Status.STARTING
         self._parts = {"channel": False, "store": False}
@@ -231,6 +232,7 @@ class Recorder:
             on_first_frame=self._first_frame,
             on_slice=self._closed,
             on_warning=self._warn,
+            download=lambda url: download(url, settings().allow_networks),
         )
         if self._gone.is_set():
             self._take.finish("stdin")
@@ -254,7 +256,7 @@ class Recorder:
             on_lost=self._lost,
             on_crash=self._crash,
         )
-        self._uploader.writer_for(self._writer_for_s)
+        self._uploader.writer_for(self._writer_until_s - self._clock.now())
         for text in self._texts:
             self._uploader.write(text)
         self._texts.clear()
@@ -281,6 +283,9 @@ class Recorder:
             self._fact(journal.Gap(track=TRACK, start_90k=self._died_at_90k, end_90k=at_90k, cause="the recorder died"))
 
     def _closed(self, slice_: ClosedSlice) -> None:
+        if self._fatal:  # the start is refused and answered so: these first moments were never a recording
+            slice_.path.unlink(missing_ok=True)
+            return
         key = self._key(slice_.start_90k)
         entry = journal.Slice(
             track=TRACK,
@@ -370,6 +375,7 @@ class Recorder:
                     position_90k=take.position_90k if take else 0,
                     last_user_90k=take.last_user_90k if take else None,
                     users=take.users if take else 0,
+                    overloaded=take.overloaded if take else False,
                     unsent_bytes=uploader.unsent_bytes if uploader else 0,
                 )
             )
@@ -390,7 +396,7 @@ class Recorder:
                 self._held = (self._held | set(message.later)) - set(message.granted) - self._refused
                 self._hand_over()
             case pipe.LeaseOk():
-                self._writer_for_s = message.for_s
+                self._writer_until_s = self._clock.now() + message.for_s
                 if self._uploader is not None:
                     self._uploader.writer_for(message.for_s)
             case pipe.Document():

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from models.vocabulary import keys, pipe
-from models.vocabulary.channel import Anchor, Channel, ChannelEvent, EventKind, Room, Track, Unit
+from models.vocabulary.channel import Anchor, Channel, ChannelEvent, EventKind, Layer, Room, Track, Unit
 from models.vocabulary.errors import ChannelUnreachable
-from models.vocabulary.scene import Scene
 from models.vocabulary.spec import RecordingSpec
-from models.vocabulary.ticks import TICKS_PER_S, frame_at_or_after, frame_tick, seconds, ticks
+from models.vocabulary.ticks import frame_at_or_after, frame_tick, seconds, ticks
 from models.vocabulary.timing import Clock
 from workers.recorder.capture.roster import Roster
-from workers.recorder.mixer.layout import next_change, scene_at
-from workers.recorder.mixer.seen import SeenUser
+from workers.recorder.mixer.director import Director, missing_sources
+from workers.recorder.mixer.gallery import Download, download
+from workers.recorder.mixer.layers import first_layer
+from workers.recorder.mixer.valve import Valve
 from workers.recorder.programme import Programme
 from workers.recorder.segment.slices import ClosedSlice
 
@@ -61,6 +62,7 @@ class Take:
         on_first_frame: Callable[[int], None],
         on_slice: Callable[[ClosedSlice], None],
         on_warning: Callable[[str], None],
+        download: Download = download,
     ) -> None:
         self._begin = begin
         self._spec = begin.spec
@@ -73,14 +75,15 @@ class Take:
         self._on_first_frame = on_first_frame
         self._on_slice = on_slice
         self._on_warning = on_warning
+        self._download = download
 
         self._roster = Roster(begin.spec)
         self._delay_s = begin.spec.playout_delay_ms / 1000
         self._zero: Zero | None = None
         self._programme: Programme | None = None
-        self._scene: Scene | None = None
-        self._scene_of: tuple[SeenUser, ...] | None = None
-        self._scene_until_90k = 0
+        self._director: Director | None = None
+        self._valve = Valve(begin.spec.video.fps)
+        self._layers: dict[str, Layer] = {}  # asked for, by track
         self._ending: Reason | None = None
         self._until_90k: int | None = None
         self._changed = asyncio.Event()
@@ -118,6 +121,8 @@ class Take:
         """A new wish for subscriptions and layout; what is recorded in (canvas, fps, slots) stays as it began."""
         self._spec = spec.model_copy(update={"video": self._spec.video, "slice_s": self._spec.slice_s})
         self._roster.respec(self._spec)
+        if self._director is not None:
+            self._director.respec(self._spec)
         for track in self._roster.tracks():
             self._follow(track)
 
@@ -131,6 +136,11 @@ class Take:
     @property
     def users(self) -> int:
         return self._roster.present
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether pictures are encoded with less care because the machine cannot keep up."""
+        return self._valve.open
 
     # -- the take -----------------------------------------------------------------------------------------------
 
@@ -160,6 +170,8 @@ class Take:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._director is not None:
+                await self._director.close()
             await self._channel.close()
 
     def _resume_clock(self) -> None:
@@ -192,6 +204,11 @@ class Take:
             on_warning=self._on_warning,
             want_key=self._want_key,
         )
+        self._director = Director(
+            self._spec, self._programme, self._clock, t0_ms=t0_ms, download=self._download, on_warning=self._on_warning
+        )
+        for sentence in missing_sources(self._spec, self._channel.caps.sources):
+            self._on_warning(sentence)
         self._on_first_frame(first_90k)
         self._changed.set()
 
@@ -223,21 +240,33 @@ class Take:
         else:
             await asyncio.sleep(0)  # behind: catch up, but let units and orders in
         self.late_ms = max(0.0, (self._clock.now() - due_s) * 1000)
+        if self._spec.has_video and self._valve.tick(self.late_ms):
+            self._turned()
+
+    def _turned(self) -> None:
+        """The valve has opened or closed."""
+        assert self._programme is not None
+        self._programme.hurry(self._valve.open)
+        self._on_warning(
+            "this machine cannot keep up: pictures are encoded with less care"
+            if self._valve.open
+            else "this machine keeps up again: pictures are encoded with all care"
+        )
 
     def _show(self, programme: Programme, tick_90k: int) -> None:
         if not self._spec.has_video:
             return
         self._roster.look(tick_90k + ticks(self._delay_s))
-        users = self._roster.seen()
-        if users is self._scene_of and tick_90k < self._scene_until_90k:
-            return
-        self._scene_of = users
-        change_90k = next_change(users, tick_90k)
-        self._scene_until_90k = tick_90k + TICKS_PER_S * 3600 if change_90k is None else change_90k
-        scene = scene_at(self._spec, users, tick_90k)
-        if scene != self._scene:
-            self._scene = scene
-            programme.show(scene)
+        assert self._director is not None
+        if self._director.show(self._roster.seen(), tick_90k) and self._channel.caps.layers:
+            self._choose_layers(self._director.layers)
+
+    def _choose_layers(self, wanted: Mapping[str, Layer]) -> None:
+        """Ask anew for tracks whose cell needs another layer than they come in."""
+        for track in self._roster.tracks():
+            if wanted.get(track.id, self._layers.get(track.id)) != self._layers.get(track.id):
+                self._layers[track.id] = wanted[track.id]
+                self._follow(track)
 
     def _over(self) -> bool:
         """Whether the take is to end: told to, or nobody has been there for too long."""
@@ -304,7 +333,8 @@ class Take:
     def _follow(self, track: Track) -> None:
         wanted = self._roster.takes(track)
         channel = self._channel
-        self._beside(channel.subscribe(track.id, self._unit) if wanted else channel.unsubscribe(track.id))
+        layer = self._layers.setdefault(track.id, first_layer(self._spec)) if wanted else Layer.HIGH
+        self._beside(channel.subscribe(track.id, self._unit, layer) if wanted else channel.unsubscribe(track.id))
 
     def _unit(self, unit: Unit) -> None:
         if self._is_over or (self._zero is None and self._ending is not None):

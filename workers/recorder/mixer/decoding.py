@@ -24,6 +24,8 @@ _MAX_BYTES: Final = 32 << 20
 _MAX_PIXELS: Final = 4096 * 2304
 #: Failed units in a row after which a stream counts as undecodable.
 _HOPELESS: Final = 30
+#: … or key units: what follows a failed one is not tried, so units alone would take half a minute to add up.
+_HOPELESS_KEYS: Final = 3
 #: After a loss the last good picture is held until a key unit, but no longer than this.
 _FREEZE_90K: Final = 2 * TICKS_PER_S
 #: How often a key unit is asked for.
@@ -57,6 +59,7 @@ class VideoTrack:
         self._drawn_90k: int | None = None
         self._asked_90k: int | None = None
         self._failures = 0  # in a row
+        self._failed_keys = 0  # key units among them
         self._fruitless = 0  # units in a row that brought no picture
         self._reported = False
 
@@ -133,22 +136,24 @@ class VideoTrack:
                 self._context = _opened(unit.codec)
             frames = self._context.decode(Packet(unit.data))
         except (av.FFmpegError, KeyError, ValueError):
-            self._failed(at_90k)
+            self._failed(unit, at_90k)
             return
         if not frames:
             self._fruitless += 1
             return
-        self._failures = self._fruitless = 0
+        self._failures = self._failed_keys = self._fruitless = 0
         self.counts.decoded += len(frames)
         self.picture = Picture(frames[-1], unit.rotation % 360)
 
-    def _failed(self, at_90k: int) -> None:
+    def _failed(self, unit: Unit, at_90k: int) -> None:
         self.counts.dropped += 1
         self._failures += 1
+        self._failed_keys += unit.key
         self._fruitless += 1
         self._lost(at_90k)
         self._ask(at_90k)
-        if not self._reported and (self._failures >= _HOPELESS or self._codec not in _DECODERS):
+        hopeless = self._failures >= _HOPELESS or self._failed_keys >= _HOPELESS_KEYS or self._codec not in _DECODERS
+        if hopeless and not self._reported:
             self._reported = True
             self._on_warning(f"track {self.track} cannot be decoded ({self._codec}) and is left out")
 

@@ -42,6 +42,9 @@ WARM_AUDIO_FRAMES: Final = 48
 POST_AUDIO_FRAMES: Final = 2
 #: Frames after which a successor's rate control gives the quality of a continuous encoder.
 WARM_VIDEO_FRAMES: Final = 60
+#: What x264 does by default, and when the machine cannot keep up: half the work for 1.2 dB.
+PRESET: Final = "veryfast"
+THRIFTY: Final = "superfast"
 #: Cores that x264 veryfast takes for 1280x720@30 (measured), from which other sizes are scaled.
 _CORES_720P30: Final = 0.36
 
@@ -93,7 +96,7 @@ class Encode:
     stamped, and only those of the owned range. Not thread-safe. `close` gives its tens of MB back.
     """
 
-    def __init__(self, spec: RecordingSpec, first_90k: int, *, warm_frames: int = 0, preset: str = "veryfast") -> None:
+    def __init__(self, spec: RecordingSpec, first_90k: int, *, warm_frames: int = 0, preset: str = PRESET) -> None:
         self.fps = spec.video.fps
         self.slice_s = spec.slice_s
         self.first_frame = frame_at_or_after(first_90k, self.fps)
@@ -102,12 +105,27 @@ class Encode:
         self.next_frame = max(0, self.first_frame - warm_frames)
         self.next_audio = self.first_audio - WARM_AUDIO_FRAMES
         self._coding_index = self.next_frame
-        # The null container opens the encoders as a file would: only so do its streams serve as templates.
-        self._container: OutputContainer | None = av.open("/dev/null", "w", format="null")
-        self.video = self._video_stream(self._container, spec, preset) if spec.has_video else None
-        self.audio = self._audio_stream(self._container, spec) if spec.has_audio else None
-        self._container.start_encoding()
+        self._spec = spec
+        self.preset = preset
+        # Null containers open the encoders as a file would: only so do their streams serve as templates.
+        self._containers: list[OutputContainer] = []
+        self.video = self._opened_video() if spec.has_video else None
+        self.audio = self._opened_audio() if spec.has_audio else None
         self._sound = _sound_frame(spec.audio.channels)
+
+    def _opened_video(self) -> VideoStream:
+        container = av.open("/dev/null", "w", format="null")
+        stream = self._video_stream(container, self._spec, self.preset)
+        container.start_encoding()
+        self._containers.append(container)
+        return stream
+
+    def _opened_audio(self) -> AudioStream:
+        container = av.open("/dev/null", "w", format="null")
+        stream = self._audio_stream(container, self._spec)
+        container.start_encoding()
+        self._containers.append(container)
+        return stream
 
     @staticmethod
     def _video_stream(container: OutputContainer, spec: RecordingSpec, preset: str) -> VideoStream:
@@ -153,6 +171,24 @@ class Encode:
         frame.pict_type = PictureType.I if self._starts_piece(n) else PictureType.NONE
         yield from self._owned_video(self.video.codec_context.encode(frame))
 
+    @property
+    def at_edge(self) -> bool:
+        """Whether the next frame is a slot's first."""
+        return self.next_frame > self.first_frame and self._starts_piece(self.next_frame)
+
+    def change_preset(self, preset: str) -> list[Coded]:
+        """At an edge only, for nothing refers across one. Answers what the encoder before still held."""
+        assert self.video is not None and self.at_edge
+        held = [*self._owned_video(self.video.codec_context.encode(None))]
+        before = self._containers.pop(0)
+        self.preset = preset
+        self.video = self._opened_video()
+        self._containers.insert(0, self._containers.pop())
+        before.close()
+        del before
+        gc.collect()
+        return held
+
     def sound(self, samples: Samples) -> Iterator[Coded]:
         """Encode AAC frame `next_audio`: (channels, 1024) samples."""
         assert self.audio is not None
@@ -171,10 +207,12 @@ class Encode:
             yield from self._owned_video(self.video.codec_context.encode(None))
 
     def close(self) -> None:
-        if self._container is None:
+        if not self._containers:
             return
-        self._container.close()
-        self.video = self.audio = self._container = None
+        for container in self._containers:
+            container.close()
+        self.video = self.audio = None
+        self._containers.clear()
         gc.collect()  # the contexts lie in reference cycles: 90 MB become 240 within a few tenures without this
 
     def _starts_piece(self, n: int) -> bool:

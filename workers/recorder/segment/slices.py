@@ -42,6 +42,8 @@ class ClosedSlice:
 
 
 OnSlice = Callable[[ClosedSlice], None]
+#: The encoders' streams, asked for as each file is opened: an encoder may be replaced at an edge.
+Templates = Callable[[], tuple[VideoStream | None, AudioStream | None]]
 
 
 class HashedFile:
@@ -139,7 +141,7 @@ class Slices:
     def __init__(
         self,
         interleave: Interleave[Coded],
-        templates: tuple[VideoStream | None, AudioStream | None],
+        templates: Templates,
         folder: Path,
         name: Callable[[int], str],
         on_slice: OnSlice,
@@ -178,7 +180,7 @@ class Slices:
     def _open(self, piece: Piece) -> Part:
         if self._part is None:
             self.start_90k = piece.start_90k
-            self._part = Part(self._folder / self._name(piece.start_90k), *self._templates)
+            self._part = Part(self._folder / self._name(piece.start_90k), *self._templates())
         return self._part
 
     def _close(self, piece: Piece) -> None:
