@@ -11,12 +11,14 @@ from typing import Final
 import click
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import inspect
 
 from models import secrets
 from models.database import Database, open_database, upgrade
 from models.repositories import apps
 from models.settings import settings
 from models.tokens import Audience, mint_whip, whip_keys
+from models.vocabulary.errors import ReelyardError
 from models.vocabulary.spec import FolderStore, StoreAddress
 from stores.opening import folder_below
 from workers.recorder.capture.script import load
@@ -26,8 +28,18 @@ CHANNEL_SCHEMES: Final = ("whip:", "scripted:")
 out = Console()
 
 
+class NotMigrated(ReelyardError):
+    """The database has no schema."""
+
+    code, reason = 9520, "database"
+
+
 def database() -> Database:
-    return open_database(settings().database_url)
+    """Raises `NotMigrated`, or `StateUnavailable`."""
+    found = open_database(settings().database_url)
+    if not inspect(found.engine).has_table("app"):
+        raise NotMigrated("there is no schema of ours in it; run `reelyard migrate` first")
+    return found
 
 
 @click.command()

@@ -20,6 +20,7 @@ from farm.embedded import EmbeddedFarm, Ports, second_worker, worker_argv
 from farm.home import read_environment
 from farm.interrupts import Interrupts
 from farm.player import server
+from models.settings import settings
 from models.vocabulary.errors import ReelyardError
 
 Folder: Final = click.Path(path_type=Path, file_okay=False)
@@ -75,6 +76,7 @@ for command in admin.COMMANDS:
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one line of JSON with URL and keys.")
 def up(folder: Path, port: int, channel: str, slice_s: int, as_json: bool) -> None:
     """Run the whole farm on this machine until Ctrl-C: gateway, scheduler, worker, ingest."""
+    settings()  # what is wrong with them is said here, not in five logs
     address = admin.checked_channel(channel)
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: err.print(f"[dim]{text} …[/]"))
     with Interrupts() as interrupts:
