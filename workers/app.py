@@ -16,7 +16,7 @@ from workers import running
 
 app = Celery("workers", include=["workers.task"])
 app.config_from_object("models.celery_config")
-app.conf.broker_url = settings().broker_url
+app.conf.update(broker_url=settings().broker_url)
 
 
 @worker_ready.connect

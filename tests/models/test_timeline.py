@@ -31,9 +31,9 @@ def started(database: Database) -> Database:
     return database
 
 
-def reserve(session: Session, by: tenures.Claim, start: int, end: int, key: str = "", **more: str) -> object:
+def reserve(session: Session, by: tenures.Claim, start: int, end: int, key: str = "", cause: str = "") -> object:
     key = key or f"{by.epoch}-{start}-{end}"
-    return timeline.reserve(session, "s1", "mix", by.epoch, by.owner, start, end, key, 10, "md5", **more)
+    return timeline.reserve(session, "s1", "mix", by.epoch, by.owner, start, end, key, 10, "md5", cause)
 
 
 def gap(session: Session, by: tenures.Claim, start: int, end: int, state: HoleState = HoleState.LOST) -> bool:
