@@ -24,6 +24,7 @@ from models.settings import Settings
 from models.tables import App, Recording, Resource
 from models.vocabulary.errors import (
     AlreadyStarted,
+    BadLayout,
     BadParameter,
     InvalidOperation,
     NoRecordedData,
@@ -34,12 +35,13 @@ from models.vocabulary.errors import (
     ResourceExpired,
     ResourceMismatch,
     ResourceUnreadable,
+    ServiceExiting,
     SidMismatch,
     TooManyRecordings,
     UnknownApp,
     WorkerNotFound,
 )
-from models.vocabulary.spec import Mode
+from models.vocabulary.spec import Mode, RecordingSpec, Secrets
 from models.vocabulary.states import Role, Status, Wanted, ended
 from scheduler import dispatch, faults, orders, publishing, rules, views, weights
 from scheduler.broker import Broker
@@ -49,6 +51,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 0.075
 MAX_PAGE: Final = 200
+STOP_CALLED: Final = "stop called"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,17 @@ class Glance:
     @property
     def over(self) -> bool:
         return ended(self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The answer of an update."""
+
+    body: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+SpecChange = Callable[[RecordingSpec, Secrets, rules.AppTerms], tuple[RecordingSpec, Secrets, list[str]]]
 
 
 class Service:
@@ -182,7 +196,9 @@ class Service:
             recording = recordings.get(session, begun.sid)
             if recording is None:
                 raise WorkerNotFound
-            if recording.status == Status.FAILED and recording.t0_ms is None:
+            if (
+                recording.status == Status.FAILED and not recording.sliced
+            ):  # it may have seen users before the store refused
                 raise faults.error_of(recording.fault, recording.reason)
             if begun.again:
                 raise AlreadyStarted
@@ -205,7 +221,7 @@ class Service:
         with self.database.unit() as session:
             recording = _running(session, appid, mode, resource_id, sid)
             _same(recording, order.cname, order.uid)
-            if recording.status >= Status.STOPPING or not recordings.want(session, sid, Wanted.STOP, "stop called"):
+            if recording.status >= Status.STOPPING or not recordings.want(session, sid, Wanted.STOP, STOP_CALLED):
                 raise InvalidOperation(f"the recording is already ending: {recording.wanted_cause or recording.reason}")
         self.broker.nudge(sid)
 
@@ -251,15 +267,56 @@ class Service:
         with self.database.unit() as session:
             after_end = apps.behaviour(apps.get(session, appid)).query_after_end == "record"
             recording = _running(session, appid, mode, resource_id, sid, also_ended=after_end)
+            if recording.wanted_cause == STOP_CALLED and not after_end:
+                raise ServiceExiting("stop was called; the record tells how far it is")
             return views.queried(recording, files.of(session, sid))
 
-    def update(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change) -> dict[str, Any]:
-        return self._not_built("update", appid, mode, resource_id, sid, order)
+    def update(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Update) -> Changed:
+        """Whom it subscribes to, and the keys of its store."""
 
-    def update_layout(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change) -> dict[str, Any]:
+        def change(
+            spec: RecordingSpec, secrets: Secrets, terms: rules.AppTerms
+        ) -> tuple[RecordingSpec, Secrets, list[str]]:
+            return rules.respecified(spec, secrets, order, terms)
+
+        return self._respec(appid, mode, resource_id, sid, order, change)
+
+    def update_layout(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.UpdateLayout) -> Changed:
+        """The whole layout is replaced."""
         if mode is not Mode.MIX:
             raise BadParameter(f"updateLayout: mode {mode.value} has no layout")
-        return self._not_built("updateLayout", appid, mode, resource_id, sid, order)
+
+        def change(
+            spec: RecordingSpec, secrets: Secrets, _: rules.AppTerms
+        ) -> tuple[RecordingSpec, Secrets, list[str]]:
+            warnings = list(order.warnings)
+            try:
+                layout = rules.layout_of(order.layout, "clientRequest", warnings)
+            except BadParameter as error:
+                raise BadLayout(error.text) from error
+            return spec.model_copy(update={"layout": layout}), secrets, warnings
+
+        return self._respec(appid, mode, resource_id, sid, order, change)
+
+    def _respec(
+        self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change, change: SpecChange
+    ) -> Changed:
+        with self.database.unit() as session:
+            _same(_running(session, appid, mode, resource_id, sid), order.cname, order.uid)
+            recording = recordings.lock(session, sid)  # so that two updates do not undo each other
+            if recording is None or ended(recording.status):
+                raise WorkerNotFound
+            if _is_ending(recording):
+                raise ServiceExiting(f"the recording is ending: {recording.wanted_cause or recording.reason}")
+            before = RecordingSpec.model_validate(recording.spec), Secrets.model_validate(recording.secrets or {})
+            spec, kept, warnings = change(*before, _terms(apps.get(session, appid)))
+            if (spec, kept) != before:
+                recordings.respec(session, sid, spec, kept)
+            for text in warnings:
+                recordings.warn(session, sid, text)
+            answer = Changed(views.identity(recording), tuple(warnings))
+        self.broker.nudge(sid)
+        return answer
 
     def hold(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change) -> dict[str, Any]:
         return self._not_built("hold", appid, mode, resource_id, sid, order)
@@ -379,6 +436,10 @@ def _running(
         )
         raise WorkerNotFound(f"{happened}; its record is at /v1/apps/{appid}/recordings/{sid}")
     return recording
+
+
+def _is_ending(recording: Recording) -> bool:
+    return recording.wanted in (Wanted.STOP, Wanted.CANCEL) or recording.status >= Status.STOPPING
 
 
 def _same(recording: Recording, cname: str, uid: str) -> None:
