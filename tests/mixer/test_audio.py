@@ -60,11 +60,13 @@ def test_any_number_of_channels_becomes_the_recordings(source: int, channels: in
         assert rms(row[9600:] - low(9600, len(row) - 9600)) < 0.02
 
 
-def test_a_lost_unit_leaves_a_hole_and_shifts_nothing() -> None:
+def test_a_lost_unit_is_concealed_and_shifts_nothing() -> None:
     units = [(at, replace(u, gap=n == 51)) for n, (at, u) in enumerate(audio_units(low, 3)) if n != 50]
-    samples, _, _ = heard(units, 2.5)
-    hole = samples[0, 48_000 - 200 : 48_000 + 500]
-    assert rms(hole) < 0.05
+    samples, sound, _ = heard(units, 2.5)
+    assert sound.counts().concealed == 1
+    hole = slice(48_000 - 312, 48_000 + 648)
+    assert rms(samples[0, hole] - low(hole.start, 960)) < 0.05, "silence would be 0.14"
+    assert np.abs(np.diff(samples[0, 40_000:60_000])).max() < 0.02, "no click"
     assert rms(samples[0, 60_000:] - low(60_000, samples.shape[1] - 60_000)) < 0.02
 
 
@@ -83,7 +85,8 @@ def test_a_late_unit_is_left_out_and_shifts_nobody() -> None:
         out.append(sound.frame(j))
     samples = np.concatenate(out[1:], axis=1)
     assert sound.counts().late == 10
-    assert rms(samples[0, 49_000:57_000]) < 0.001
+    assert rms(samples[0, 48_000 - 312 + 2880 : 57_000]) < 0.001, "concealed for 60 ms"
+    assert np.abs(np.diff(samples[0, 40_000:56_000])).max() < 0.02, "no click"
     assert rms(samples[0, 60_000:] - low(60_000, samples.shape[1] - 60_000)) < 0.02
 
 
@@ -179,3 +182,17 @@ def test_placement_follows_any_sender_within_ten_milliseconds(ppm: int, jitter_m
         before = placed.at + placed.length
         if k > 1500:
             assert abs(placed.at - true) < 480 + 48 * jitter_ms
+
+
+@pytest.mark.parametrize("ppm", [-200, 200])
+def test_two_hours_of_a_sender_who_is_200_ppm_off_end_within_forty_milliseconds(ppm: int) -> None:
+    """Every unit of two hours is placed, by sample counts alone; what is decoded makes no difference to placement."""
+    chance, placement = random.Random(7), Placement()
+    worst, before = 0, None
+    for k in range(2 * 3600 * 50):
+        true = round(k * 960 / (1 + ppm * 1e-6))
+        placed = placement.place(true + chance.randint(-240, 240), 960, lost_before=False)
+        assert before in (None, placed.at), "no seam"
+        before = placed.at + placed.length
+        worst = max(worst, abs(placed.at - true))
+    assert worst < 40 * 48

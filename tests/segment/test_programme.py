@@ -233,3 +233,21 @@ def test_time_goes_on_behind_the_wrap_of_33_bits(tmp_path: Path) -> None:
     assert (saved.start_90k, saved.end_90k > start + 2 * S) == (start + 2 * S, True)
     tenure.programme.finish(start + 4 * S)
     assert play(tenure.slices, tmp_path).numbers == list(range(4 * fps))
+
+
+def test_changing_the_preset_at_edges_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    tenure = Tenure(spec(), tmp_path)
+    tenure.programme.show(full())
+    units = in_order(numbered(120, 15), tones(8))
+    tenure.play(units, 3 * 90_000)
+    tenure.programme.hurry(True)  # from 4 s on
+    tenure.play(units, 5 * 90_000, since_90k=3 * 90_000 + 9_000)
+    tenure.programme.hurry(False)  # from 6 s on
+    tenure.play(units, 8 * 90_000, since_90k=5 * 90_000 + 9_000)
+    assert tenure.programme.finish(8 * 90_000) == 8 * 90_000
+    assert tenure.programme.stats.thrifty == 30
+    played = play(tenure.slices, tmp_path)
+    assert played.numbers == list(range(120))
+    assert [at for at, _ in played.pictures] == [n * 6_000 for n in range(120)]
+    assert played.complaints == []
+    assert [s.start_90k for s in tenure.slices] == [0, 180_000, 360_000, 540_000]

@@ -16,6 +16,7 @@ from av.packet import Packet
 
 from models.vocabulary.channel import Unit
 from models.vocabulary.ticks import AAC_SAMPLES, SAMPLE_RATE, audio_tick, sample_at
+from workers.recorder.mixer.concealment import FADES_SAMPLES, continued, period
 from workers.recorder.mixer.decoding import OnWarning
 from workers.recorder.mixer.placement import RESYNC_SAMPLES, Placed, Placement
 from workers.recorder.mixer.planes import Samples, samples_of
@@ -46,6 +47,7 @@ class AudioCounts:
     decoded: int = 0
     dropped: int = 0  # corrupt units, or one too many
     late: int = 0  # units of which a part came after its frame was made
+    concealed: int = 0  # gaps that were covered
 
 
 def limited(samples: Samples) -> Samples:
@@ -103,6 +105,10 @@ class AudioTrack:
         self._channels, self._on_warning = channels, on_warning
         self._units: deque[tuple[int, Unit]] = deque()
         self._placement = Placement()
+        self._last: Samples | None = None  # the newest samples that were placed
+        self._last_end = 0  # behind them
+        self._filled = 0  # behind what conceals that nothing follows them
+        self._period = 0
         self._codec = ""
         self._context: AudioCodecContext | None = None
         self._resampler: AudioResampler | None = None
@@ -118,13 +124,15 @@ class AudioTrack:
             return
         self._units.append((at_90k, unit))
 
-    def advance(self, tick_90k: int, into: Accumulator) -> None:
-        """Decode and place all units that begin before a tick."""
+    def advance(self, tick_90k: int, into: Accumulator, frame_end: int) -> None:
+        """Decode and place all units that begin before a tick; what the frame up to a sample lacks then is concealed."""
         while self._units and self._units[0][0] < tick_90k:
             at_90k, unit = self._units.popleft()
             samples = self._decoded(unit)
             if samples is not None and samples.shape[1]:
                 self._place(samples, sample_at(at_90k) - (_OPUS_DELAY if unit.codec == "opus" else 0), unit.gap, into)
+        if self._filled < frame_end:
+            self._conceal(frame_end, into)
 
     def close(self) -> None:
         self._context = self._resampler = None
@@ -133,8 +141,30 @@ class AudioTrack:
     def _place(self, samples: Samples, due: int, gap: bool, into: Accumulator) -> None:
         placed = self._placement.place(due, samples.shape[1], lost_before=gap or self._lost)
         self._lost = False
-        if placed.length > 0 and not into.add(placed.at, _fitted(samples, placed)):
+        if placed.length <= 0:
+            return
+        if placed.seam:
+            self._conceal(placed.at, into, fade=True)
+        samples = _fitted(samples, placed)
+        if not into.add(placed.at, samples):
             self.counts.late += 1
+        self._last, self._last_end, self._period = samples, placed.at + placed.length, 0
+        self._filled = max(self._filled, self._last_end)
+
+    def _conceal(self, to: int, into: Accumulator, *, fade: bool = False) -> None:
+        """Go on as it sounded. `fade`: what comes at `to` fades in, so this fades out behind it."""
+        start, end = max(self._filled, self._last_end), min(to, self._last_end + FADES_SAMPLES)
+        if self._last is None or end <= start:
+            return
+        if self._period == 0:
+            self._period = period(self._last)
+            self.counts.concealed += 1
+        tail = len(_FADE) if fade and end == to else 0
+        made = continued(self._last, self._period, start - self._last_end, end + tail - start)
+        if tail:
+            made[:, -tail:] *= _FADE[::-1]
+        into.add(start, made)
+        self._filled = end
 
     def _decoded(self, unit: Unit) -> Samples | None:
         try:
@@ -220,7 +250,7 @@ class Sound:
         self._next += 1
         end_90k = audio_tick(j + 1) + SOUND_AHEAD_90K
         for track in self._tracks.values():
-            track.advance(end_90k, self._sum)
+            track.advance(end_90k, self._sum, (j + 1) * AAC_SAMPLES)
         return limited(self._sum.read(AAC_SAMPLES))
 
     def forget_silent(self, before_90k: int) -> None:
@@ -241,3 +271,4 @@ def _add(total: AudioCounts, counts: AudioCounts) -> None:
     total.decoded += counts.decoded
     total.dropped += counts.dropped
     total.late += counts.late
+    total.concealed += counts.concealed
