@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import shutil
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ import av
 import httpx
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from tests.farm.processes import Command, run
+from farm.cli import main
+from tests.farm.processes import Command
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: A root's Chromium in a machine without a screen or a network.
@@ -91,8 +94,6 @@ def test_a_range_is_answered_with_that_part(player: str, recording: Path) -> Non
     "name", ["farm.json", "../secret.m3u8", "%2e%2e/secret.m3u8", "link.m3u8", "/etc/passwd", "nothing.ts", ""]
 )
 def test_only_recordings_below_the_folder_are_served(player: str, name: str) -> None:
-    import http.client
-
     connection = http.client.HTTPConnection(player.removeprefix("http://").rstrip("/"), timeout=5)
     connection.request("GET", f"/media/{name}")  # httpx would tidy the path
     assert connection.getresponse().status == 404
@@ -104,8 +105,8 @@ def test_a_foreign_host_name_is_refused(player: str) -> None:
 
 def test_what_cannot_be_played_is_said_in_one_line(tmp_path: Path) -> None:
     for target, text in ((tmp_path, "there is no playlist and no MP4 in"), (tmp_path / "none.m3u8", "there is no")):
-        refused = run("play", str(target), cwd=tmp_path)
-        assert refused.returncode == 1
+        refused = CliRunner().invoke(main, ["play", str(target)])
+        assert refused.exit_code == 1
         assert refused.stderr.startswith(f"Error: player: {text}")
         assert refused.stderr.count("\n") == 1
 

@@ -85,6 +85,7 @@ def hand_made(scene: Path, tmp_path: Path, postgres_url: str, redis_url: str) ->
     farm.close()
 
 
+@pytest.mark.slow
 def test_a_killed_workers_recording_goes_on_at_the_other_and_its_spool_is_brought_in(hand_made: HandMade) -> None:
     farm = hand_made
     first_worker = farm.worker("one")
