@@ -120,7 +120,26 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """update or updateLayout, as far as they are built: whose recording it is."""
+    """Whose recording it is: what hold and cancel need."""
 
     cname: str
     uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update(Change):
+    """What is None stays as it is."""
+
+    subscription: Subscription | None = None
+    storage: Storage | None = None
+    on_hold: bool | None = None
+    outputs: tuple[str, ...] | None = field(default=None, repr=False)  # RTMP addresses: they carry stream keys
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateLayout(Change):
+    """The whole layout: what is left out is at its default."""
+
+    layout: Layout
+    warnings: tuple[str, ...] = ()

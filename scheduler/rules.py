@@ -37,6 +37,7 @@ from stores.vendors import VENDORS, place
 RECORDING_CONFIG: Final = "clientRequest.recordingConfig"
 TRANSCODING: Final = f"{RECORDING_CONFIG}.transcodingConfig"
 STORAGE: Final = "clientRequest.storageConfig"
+SUBSCRIBE: Final = "clientRequest.streamSubscribe"
 
 MAX_CNAME_BYTES: Final = 64
 MAX_CNAME_BYTES_WEB: Final = 1024
@@ -57,6 +58,8 @@ MAX_PREFIX: Final = 128
 COLOR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 STS_VENDORS: Final = (1, 2, 3)
 SALTED: Final = (7, 8)
+MAX_URL: Final = 2_000
+URL: Final = re.compile(r"https?://[^\s]{1,1990}")
 FILE_TYPES: Final = (("hls",), ("hls", "mp4"))
 
 
@@ -239,10 +242,73 @@ def _selections(order: orders.Start, warnings: list[str]) -> tuple[Selection, Se
     return audio or nobody, video or nobody
 
 
+def respecified(
+    spec: RecordingSpec, secrets: Secrets, order: orders.Update, terms: AppTerms
+) -> tuple[RecordingSpec, Secrets, list[str]]:
+    """A running recording's spec and secrets after an update. Raises `BadParameter` or `NotBuiltYet`."""
+    warnings: list[str] = list(order.warnings)
+    check_update(spec.mode, order)
+    if order.subscription is not None:
+        spec = _resubscribed(spec, order.subscription, warnings)
+    if order.storage is not None:
+        secrets = _refreshed(spec, secrets, order.storage, terms, warnings)
+    return spec, secrets, warnings
+
+
+def check_update(mode: Mode, order: orders.Update) -> None:
+    """Fields of another mode, and what is not there yet."""
+    if mode is Mode.WEB:
+        check(order.subscription is None, f"{SUBSCRIBE}", "must not be given in web mode")
+    else:
+        check(order.outputs is None, "clientRequest.rtmpPublishConfig", "is for web mode only")
+    if order.outputs is not None:
+        check_outputs(order.outputs, "clientRequest.rtmpPublishConfig.outputs")
+    if order.on_hold is not None:
+        raise NotBuiltYet("clientRequest.onhold: this farm does not pause recordings yet")
+
+
+def check_outputs(outputs: tuple[str, ...], where: str) -> None:
+    check(len(outputs) == 1, where, "must hold one output")
+    check(
+        len(outputs[0]) <= MAX_URL and outputs[0].startswith(("rtmp://", "rtmps://")),
+        f"{where}[0].rtmpUrl",
+        "must be an rtmp:// or rtmps:// address",
+    )
+
+
+def _resubscribed(spec: RecordingSpec, lists: orders.Subscription, warnings: list[str]) -> RecordingSpec:
+    """A medium without a list keeps its subscription."""
+    audio = _selection(lists.audio, lists.audio_not, "Audio", warnings, where=f"{SUBSCRIBE}.audioUidList")
+    video = _selection(lists.video, lists.video_not, "Video", warnings, where=f"{SUBSCRIBE}.videoUidList")
+    check(not (video and not spec.has_video), f"{SUBSCRIBE}.videoUidList", "must not be given with streamTypes 0")
+    check(not (audio and not spec.has_audio), f"{SUBSCRIBE}.audioUidList", "must not be given with streamTypes 1")
+    if audio is None and video is None:
+        warnings.append(f"{SUBSCRIBE} names nobody: the subscriptions stay as they are")
+    return spec.model_copy(update={"audio_from": audio or spec.audio_from, "video_from": video or spec.video_from})
+
+
+def _refreshed(
+    spec: RecordingSpec, secrets: Secrets, asked: orders.Storage, terms: AppTerms, warnings: list[str]
+) -> Secrets:
+    """New keys for the same place: files of one recording never lie in two."""
+    store, keys = _store(asked, terms, warnings)
+    if terms.store is not None:
+        return secrets
+    check(store == spec.store, STORAGE, "must name the vendor, region and bucket of start: update refreshes keys only")
+    if asked.prefix and _prefix(asked.prefix) != spec.file_prefix:
+        warnings.append(f"{STORAGE}.fileNamePrefix stays that of start")
+    return secrets.model_copy(update={"store": keys})
+
+
 def _selection(
-    white: tuple[str, ...] | None, black: tuple[str, ...] | None, medium: str, warnings: list[str]
+    white: tuple[str, ...] | None,
+    black: tuple[str, ...] | None,
+    medium: str,
+    warnings: list[str],
+    *,
+    where: str = RECORDING_CONFIG,
 ) -> Selection | None:
-    names = (f"{RECORDING_CONFIG}.subscribe{medium}Uids", f"{RECORDING_CONFIG}.unSubscribe{medium}Uids")
+    names = (f"{where}.subscribe{medium}Uids", f"{where}.unSubscribe{medium}Uids")
     for name, uids in zip(names, (white, black), strict=True):
         _check_list(name, uids)
         if uids == ():
@@ -320,8 +386,9 @@ def layout_of(asked: orders.Layout, where: str, warnings: list[str]) -> LayoutSp
     for n, picture in enumerate(asked.backgrounds):
         check(picture.render_mode in (0, 1), f"{where}.backgroundConfig[{n}].render_mode", "must be 0 or 1")
     check(len(asked.backgrounds) <= MAX_LIST, f"{where}.backgroundConfig", f"has more than {MAX_LIST} entries")
-    if asked.background_image or asked.default_user_background_image or asked.backgrounds:
-        warnings.append(f"{where}: background pictures are not drawn yet; the background colour stands in their place")
+    for name, url in _pictures(asked):
+        if not URL.fullmatch(url):
+            warnings.append(f"{where}.{name} is no http or https address and is not drawn")
     return LayoutSpec(
         kind=kind,
         max_resolution_uid=asked.max_resolution_uid,
@@ -336,6 +403,16 @@ def layout_of(asked: orders.Layout, where: str, warnings: list[str]) -> LayoutSp
             UserBackground(uid=b.uid, image_url=b.image_url, render_mode=b.render_mode) for b in asked.backgrounds
         ),
     )
+
+
+def _pictures(asked: orders.Layout) -> list[tuple[str, str]]:
+    """(field, URL) of every picture that is asked for."""
+    found = [
+        ("backgroundImage", asked.background_image),
+        ("defaultUserBackgroundImage", asked.default_user_background_image),
+    ]
+    found += [(f"backgroundConfig[{n}].image_url", picture.image_url) for n, picture in enumerate(asked.backgrounds)]
+    return [(name, url) for name, url in found if url]
 
 
 def _check_region(region: orders.LayoutRegion, where: str) -> None:

@@ -196,9 +196,8 @@ class Service:
             recording = recordings.get(session, begun.sid)
             if recording is None:
                 raise WorkerNotFound
-            if (
-                recording.status == Status.FAILED and not recording.sliced
-            ):  # it may have seen users before the store refused
+            # Not by t0_ms: it may have seen users before its store refused.
+            if recording.status == Status.FAILED and not recording.sliced:
                 raise faults.error_of(recording.fault, recording.reason)
             if begun.again:
                 raise AlreadyStarted

@@ -162,8 +162,8 @@ class Node:
     def _renewals(self) -> None:
         while not self._over.is_set():
             try:
+                self._renew()  # first: a nudge is in somebody's way until its wish has reached a recorder
                 self._beat()
-                self._renew()
             except StateUnavailable as error:
                 log.warning("not renewed: %s", error.text)  # the recorders go on; the next round tries again
             except ReelyardError as error:

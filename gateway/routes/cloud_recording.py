@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -14,15 +13,20 @@ from gateway.auth import App
 from gateway.routes.reading import read
 from gateway.runtime import Runtime, runtime
 from gateway.wire.body import Shape
-from gateway.wire.requests import AcquireRequest, ChangeRequest, StartRequest, StopRequest
+from gateway.wire.requests import (
+    AcquireRequest,
+    StartRequest,
+    StopRequest,
+    UpdateLayoutRequest,
+    UpdateRequest,
+)
 from models import logs
 from models.vocabulary import errors as e
 from models.vocabulary.spec import Mode
-from scheduler import orders
 from scheduler.service import Glance
 
 router = APIRouter(prefix="/v1/apps/{appid}/cloud_recording", tags=["Cloud Recording"])
-SHAPES: Final[list[type[Shape]]] = [AcquireRequest, StartRequest, StopRequest, ChangeRequest]
+SHAPES: Final[list[type[Shape]]] = [AcquireRequest, StartRequest, StopRequest, UpdateRequest, UpdateLayoutRequest]
 
 Run = Annotated[Runtime, Depends(runtime)]
 ModeName = Annotated[str, Path(alias="mode", description="individual, mix or web.", examples=["mix"])]
@@ -44,6 +48,15 @@ _START: Final = _NAMES | {
         },
         "recordingFileConfig": {"avFileType": ["hls"]},
         "storageConfig": _STORAGE | {"fileNamePrefix": ["recordings"]},
+    }
+}
+
+_UPDATE: Final = _NAMES | {
+    "clientRequest": {
+        "streamSubscribe": {
+            "audioUidList": {"subscribeAudioUids": ["#allstream#"]},
+            "videoUidList": {"unSubscribeVideoUids": ["123"]},
+        }
     }
 }
 
@@ -87,7 +100,7 @@ async def start(request: Request, appid: App, resource_id: ResourceId, mode: Mod
 @router.get(
     RUNNING + "/query",
     summary="Ask how a recording stands",
-    responses=documents.responses(e.WorkerNotFound, e.SidMismatch),
+    responses=documents.responses(e.WorkerNotFound, e.SidMismatch, e.ServiceExiting),
     openapi_extra=SECURED,
 )
 async def query(appid: App, resource_id: ResourceId, sid: Sid, mode: ModeName, run: Run) -> JSONResponse:
@@ -119,41 +132,39 @@ async def stop(
 
 @router.post(
     RUNNING + "/update",
-    summary="Change what is recorded (not yet)",
-    responses=documents.responses(e.NotBuiltYet, e.WorkerNotFound, e.SidMismatch),
-    openapi_extra=documents.body(ChangeRequest, _NAMES | {"clientRequest": {}}) | SECURED,
+    summary="Change whom a running recording subscribes to, or refresh the keys of its store",
+    description="What is not named stays as it is. Its recorder has it within half a second, without the broker within one renewal.",
+    responses=documents.responses(e.NotBuiltYet, e.WorkerNotFound, e.SidMismatch, e.ResourceMismatch, e.ServiceExiting),
+    openapi_extra=documents.body(UpdateRequest, _UPDATE) | SECURED,
 )
 async def update(
     request: Request, appid: App, resource_id: ResourceId, sid: Sid, mode: ModeName, run: Run
 ) -> JSONResponse:
-    return await _change(run, run.service.update, request, appid, resource_id, sid, mode)
+    asked, said = await read(request, UpdateRequest)
+    with logs.bound(sid=_known(sid)):
+        order = asked.order(said.texts)
+        changed = await run.sql(run.service.update, appid, _mode(mode), resource_id, sid, order)
+        return answer(changed.body, warnings=changed.warnings)
 
 
 @router.post(
     RUNNING + "/updateLayout",
-    summary="Replace the layout (not yet)",
-    responses=documents.responses(e.NotBuiltYet, e.BadLayout, e.WorkerNotFound, e.SidMismatch),
-    openapi_extra=documents.body(ChangeRequest, _NAMES | {"clientRequest": {"mixedVideoLayout": 1}}) | SECURED,
+    summary="Replace the layout of a running recording",
+    description="The whole layout: a field that is left out returns to its default.",
+    responses=documents.responses(e.BadLayout, e.WorkerNotFound, e.SidMismatch, e.ResourceMismatch, e.ServiceExiting),
+    openapi_extra=documents.body(UpdateLayoutRequest, _NAMES | {"clientRequest": {"mixedVideoLayout": 1}}) | SECURED,
 )
 async def update_layout(
     request: Request, appid: App, resource_id: ResourceId, sid: Sid, mode: ModeName, run: Run
 ) -> JSONResponse:
-    return await _change(run, run.service.update_layout, request, appid, resource_id, sid, mode)
-
-
-async def _change(
-    run: Runtime,
-    verb: Callable[[str, Mode, str, str, orders.Change], dict[str, Any]],
-    request: Request,
-    appid: str,
-    resource_id: str,
-    sid: str,
-    mode: str,
-) -> JSONResponse:
-    asked, said = await read(request, ChangeRequest)
+    try:
+        asked, said = await read(request, UpdateLayoutRequest)
+    except e.BadParameter as error:
+        raise e.BadLayout(error.text) from error
     with logs.bound(sid=_known(sid)):
-        body = await run.sql(verb, appid, _mode(mode), resource_id, sid, asked.order())
-        return answer(body, warnings=said.texts)
+        order = asked.order(said.texts)
+        changed = await run.sql(run.service.update_layout, appid, _mode(mode), resource_id, sid, order)
+        return answer(changed.body, warnings=changed.warnings)
 
 
 def _up(glance: Glance) -> bool:

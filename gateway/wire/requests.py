@@ -102,6 +102,10 @@ def _black(medium: str) -> AliasChoices:
     return AliasChoices(f"unSubscribe{medium}Uids", f"unsubscribe{medium}Uids", f"unsunscribe{medium}Uids")
 
 
+def _values(uids: list[str] | None) -> tuple[str, ...] | None:
+    return None if uids is None else tuple(uids)
+
+
 class RecordingConfig(Shape):
     channel_type: int = 0
     stream_types: int = 2
@@ -125,14 +129,11 @@ class RecordingConfig(Shape):
     transcoding_config: TranscodingConfig | None = None
 
     def subscription(self) -> orders.Subscription:
-        def values(uids: list[str] | None) -> tuple[str, ...] | None:
-            return None if uids is None else tuple(uids)
-
         return orders.Subscription(
-            audio=values(self.subscribe_audio_uids),
-            audio_not=values(self.un_subscribe_audio_uids),
-            video=values(self.subscribe_video_uids),
-            video_not=values(self.un_subscribe_video_uids),
+            audio=_values(self.subscribe_audio_uids),
+            audio_not=_values(self.un_subscribe_audio_uids),
+            video=_values(self.subscribe_video_uids),
+            video_not=_values(self.un_subscribe_video_uids),
         )
 
 
@@ -242,15 +243,84 @@ class StopRequest(Shape):
         return orders.Stop(cname=self.cname, uid=self.uid, async_stop=self.client_request.async_stop)
 
 
-class ChangeRequest(Shape):
-    """update and updateLayout, as far as they are built: who is meant."""
+class AudioUidList(Shape):
+    subscribe_audio_uids: list[str] | None = None
+    un_subscribe_audio_uids: list[str] | None = Field(
+        None, alias="unSubscribeAudioUids", validation_alias=_black("Audio")
+    )
 
+
+class VideoUidList(Shape):
+    subscribe_video_uids: list[str] | None = None
+    un_subscribe_video_uids: list[str] | None = Field(
+        None, alias="unSubscribeVideoUids", validation_alias=_black("Video")
+    )
+
+
+class StreamSubscribe(Shape):
+    audio_uid_list: AudioUidList = Field(default_factory=AudioUidList)
+    video_uid_list: VideoUidList = Field(default_factory=VideoUidList)
+
+    def subscription(self) -> orders.Subscription:
+        audio, video = self.audio_uid_list, self.video_uid_list
+        return orders.Subscription(
+            audio=_values(audio.subscribe_audio_uids),
+            audio_not=_values(audio.un_subscribe_audio_uids),
+            video=_values(video.subscribe_video_uids),
+            video_not=_values(video.un_subscribe_video_uids),
+        )
+
+
+class WebRecordingConfig(Shape):
+    onhold: bool | None = None
+
+
+class RtmpOutput(Shape):
+    rtmp_url: str = Field(repr=False)
+
+
+class RtmpPublishConfig(Shape):
+    outputs: list[RtmpOutput] = Field(default_factory=list)
+
+
+class UpdateClient(Shape):
+    """`onhold` beside `webRecordingConfig.onhold` is our extension: the contract pauses web recordings only."""
+
+    stream_subscribe: StreamSubscribe | None = None
+    storage_config: StorageConfig | None = None
+    web_recording_config: WebRecordingConfig | None = None
+    rtmp_publish_config: RtmpPublishConfig | None = None
+    onhold: bool | None = None
+
+
+class UpdateRequest(Shape):
     cname: str
     uid: str
-    client_request: dict[str, Any]
+    client_request: UpdateClient
 
-    def order(self) -> orders.Change:
-        return orders.Change(cname=self.cname, uid=self.uid)
+    def order(self, warnings: list[str]) -> orders.Update:
+        asked = self.client_request
+        subscribe, storage, rtmp = asked.stream_subscribe, asked.storage_config, asked.rtmp_publish_config
+        web = asked.web_recording_config
+        return orders.Update(
+            cname=self.cname,
+            uid=self.uid,
+            subscription=None if subscribe is None else subscribe.subscription(),
+            storage=None if storage is None else storage.storage(),
+            on_hold=web.onhold if web is not None and web.onhold is not None else asked.onhold,
+            outputs=None if rtmp is None else tuple(output.rtmp_url for output in rtmp.outputs),
+            warnings=tuple(warnings),
+        )
+
+
+class UpdateLayoutRequest(Shape):
+    cname: str
+    uid: str
+    client_request: LayoutFields
+
+    def order(self, warnings: list[str]) -> orders.UpdateLayout:
+        layout = self.client_request.layout()
+        return orders.UpdateLayout(cname=self.cname, uid=self.uid, layout=layout, warnings=tuple(warnings))
 
 
 class TokenRequest(Shape):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import av
 import numpy as np
 
 from farm.judge.pictures import frames
@@ -52,7 +53,7 @@ def test_a_new_layout_is_seen_within_half_a_second_and_the_next_one_replaces_it_
     assert len(red) >= 15
 
 
-def _right_half_is_red(frame: object) -> bool:
-    rgb = frame.to_ndarray(format="rgb24")  # type: ignore[attr-defined]
+def _right_half_is_red(frame: av.VideoFrame) -> bool:
+    rgb = frame.to_ndarray(format="rgb24")
     r, g, b = (float(np.median(rgb[:, WIDTH * 5 // 8 :, n])) for n in range(3))
     return r > 200 and g < 50 and b < 50

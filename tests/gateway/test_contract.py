@@ -262,17 +262,55 @@ def test_two_starts_of_one_channel_conflict_and_a_farm_without_workers_says_so(s
     over_http(sqlite_farm, starts)
 
 
-def test_verbs_and_modes_that_are_not_built_answer_in_the_contracts_shape(sqlite_farm: Farm) -> None:
+def test_update_and_update_layout_change_what_is_wanted_and_only_what_they_name(sqlite_farm: Farm) -> None:
     worker = sqlite_farm.worker()
 
-    async def unbuilt(client: Client) -> None:
+    async def change(client: Client) -> None:
         resource_id, sid = await client.started(worker)
+        spec = sqlite_farm.recording(sid).spec
+        same = NAMES | {"resourceId": resource_id, "sid": sid}
+        layout = await client.running("updateLayout", resource_id, sid, clientRequest={"backgroundColor": "#FF0000"})
+        assert (layout.status_code, layout.json()) == (200, same)
+        only = {"streamSubscribe": {"videoUidList": {"subscribeVideoUids": ["7"]}}}
+        update = await client.running("update", resource_id, sid, clientRequest=only)
+        assert (update.status_code, update.json()) == (200, same)
+        row = sqlite_farm.recording(sid)
+        assert row.wanted_gen == 3
+        assert row.spec == spec | {
+            "layout": spec["layout"] | {"background_color": "#FF0000"},
+            "video_from": {"rule": "only", "uids": ["7"]},
+        }
+        replaced = await client.running("updateLayout", resource_id, sid, clientRequest={})
+        assert replaced.status_code == 200
+        assert sqlite_farm.recording(sid).spec["layout"] == spec["layout"]
+        for wrong in ({"mixedVideoLayout": 3}, {"mixedVideoLayout": "1"}, {"backgroundColor": "red"}):
+            refused = await client.running("updateLayout", resource_id, sid, clientRequest=wrong)
+            assert (refused.status_code, refused.json()["code"]) == (400, 1028)
+        other = await client.running("updateLayout", resource_id, sid, mode="web", clientRequest={})
+        assert (other.status_code, other.json()["code"]) == (400, 2)
+        held = await client.running("update", resource_id, sid, clientRequest={"onhold": True})
+        assert (held.status_code, held.json()["code"]) == (400, 2)
+        assert held.json()["reason"].startswith("not supported yet")
         for verb in ("update", "updateLayout"):
-            answer = await client.running(verb, resource_id, sid)
-            assert (answer.status_code, answer.json()["code"]) == (400, 2)
-            assert answer.json()["reason"].startswith("not supported yet")
             assert (await client.running(verb, resource_id, "0" * 32)).status_code == 404
+            assert (await client.running(verb, "x", sid)).json()["code"] == 1003
+            assert (await client.running(verb, resource_id, sid, uid="9")).json()["code"] == 432
+        await asyncio.to_thread(worker.slice, sid)
+        await client.running("stop", resource_id, sid, clientRequest={"async_stop": True})
+        for verb in ("update", "updateLayout", "query"):
+            exiting = await client.running(verb, resource_id, sid)
+            assert (exiting.status_code, exiting.json()["code"]) == (400, 501), verb
+            assert exiting.json()["reason"].startswith("service is exiting")
+
+    over_http(sqlite_farm, change)
+
+
+def test_modes_that_are_not_built_say_so(sqlite_farm: Farm) -> None:
+    sqlite_farm.worker()
+
+    async def unbuilt(client: Client) -> None:
         individual = await client.start(await client.resource(), "individual", recordingConfig={"subscribeUidGroup": 0})
+        assert (individual.status_code, individual.json()["code"]) == (400, 2)
         assert "not supported yet" in individual.json()["reason"]
 
     over_http(sqlite_farm, unbuilt)

@@ -71,6 +71,7 @@ class Recorder:
         self._messages = messages
         self._clock = clock
         self._chance = chance
+        self._secrets = begin.secrets  # the newest
         self._open_channel = open_channel
         self._open_store = open_store
         self._spool = Spool(Path(begin.spool))
@@ -244,8 +245,8 @@ class Recorder:
         return ending.head_90k, ending.reason
 
     async def _open_uploader(self) -> None:
-        spec, secrets = self._begin.spec, self._begin.secrets
-        store = await self._clock.in_thread(lambda: self._open_store(spec, secrets))
+        secrets = self._secrets
+        store = await self._clock.in_thread(lambda: self._open_store(self._begin.spec, secrets))
         self._uploader = Uploader(
             store,
             self._clock,
@@ -261,6 +262,8 @@ class Recorder:
             self._uploader.write(text)
         self._texts.clear()
         self._hand_over()
+        if self._secrets.store != secrets.store:  # they changed while the store was being opened
+            await self._reopen_store()
         try:
             await self._clock.in_thread(store.probe)
         except StorageError as error:
@@ -268,6 +271,13 @@ class Recorder:
         else:
             if self._begin.role in (Role.SUCCESSOR, Role.STANDBY):
                 self._ready("store")  # it writes no document that would prove the store
+
+    async def _reopen_store(self) -> None:
+        """With newer keys: what waits for another try takes them."""
+        secrets = self._secrets
+        store = await self._clock.in_thread(lambda: self._open_store(self._begin.spec, secrets))
+        if self._uploader is not None and secrets is self._secrets:
+            self._uploader.replace(store)
 
     # -- facts --------------------------------------------------------------------------------------------------
 
@@ -405,12 +415,22 @@ class Recorder:
                 self._finish(cancel=message.cancel)
             case pipe.Cut() if self._take is not None:
                 self._take.cut(message.at_90k)
-            case pipe.Spec() if self._take is not None:
-                self._take.respec(message.spec)
+            case pipe.Spec():
+                self._respec(message)
             case pipe.Sealed():
                 self._sealed.set()
             case _:
                 pass
+
+    def _respec(self, message: pipe.Spec) -> None:
+        if self._take is not None:
+            self._take.respec(message.spec)
+        else:
+            self._begin = self._begin.model_copy(update={"spec": message.spec})
+        if message.secrets is not None and message.secrets.store != self._secrets.store:
+            self._secrets = message.secrets
+            if self._uploader is not None:
+                self._beside(self._reopen_store())
 
     def _document(self, text: Text) -> None:
         if self._uploader is None:

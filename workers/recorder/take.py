@@ -119,12 +119,14 @@ class Take:
 
     def respec(self, spec: RecordingSpec) -> None:
         """A new wish for subscriptions and layout; what is recorded in (canvas, fps, slots) stays as it began."""
+        before = {track.id: self._roster.takes(track) for track in self._roster.tracks()}
         self._spec = spec.model_copy(update={"video": self._spec.video, "slice_s": self._spec.slice_s})
         self._roster.respec(self._spec)
         if self._director is not None:
             self._director.respec(self._spec)
         for track in self._roster.tracks():
-            self._follow(track)
+            if self._roster.takes(track) != before[track.id]:  # a track that is asked for again may stumble
+                self._follow(track)
 
     # -- state --------------------------------------------------------------------------------------------------
 
