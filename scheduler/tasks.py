@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-import redis
-
 from models.database import open_database
 from models.settings import settings
 from models.vocabulary import messages
@@ -46,8 +44,8 @@ def _jobs() -> Jobs:
 @cache
 def _runner() -> Runner:
     chosen = settings()
-    client = redis.Redis.from_url(chosen.broker_url, socket_timeout=1, socket_connect_timeout=1)
-    return Runner(open_database(chosen.database_url), chosen, Limiter(client, chosen.job_requests_per_s))
+    limiter = Limiter(chosen.broker_url, chosen.job_requests_per_s)
+    return Runner(open_database(chosen.database_url), chosen, limiter)
 
 
 @app.task(name=messages.JOB_SUBMIT, **AGAIN)

@@ -12,12 +12,12 @@ from urllib.parse import quote
 from models.vocabulary.errors import AddressRefused, BadParameter, FetchFailed, FetchRefused
 from net.guard import Network
 from net.http import Answer, fetch
+from scheduler.jobs import waits
 from scheduler.jobs.view import JobView, Kind, Outcome, Verb
 
 #: A start waits for its recorder, 5 s by default; nothing else has to.
 TIMEOUT_S: Final = 10.0
 START_TIMEOUT_S: Final = 20.0
-MAX_FILES: Final = 200
 MAX_FILE_NAME: Final = 1_200
 MAX_REASON: Final = 300
 MAX_RESOURCE_ID: Final = 2_048
@@ -162,7 +162,7 @@ def _files(verb: Verb, said: Mapping[str, Any]) -> tuple[str, ...]:
     for service in _list(response.get("extensionServiceState")):
         payload = service.get("payload") if isinstance(service, dict) else None
         found += _names(payload.get("fileList")) if isinstance(payload, dict) else ()
-    return tuple(dict.fromkeys(found))[:MAX_FILES]
+    return tuple(dict.fromkeys(found))[: waits.MAX_FILES]
 
 
 def _names(listed: object) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def _names(listed: object) -> tuple[str, ...]:
         next((i[k] for k in ("fileName", "filename", "key") if k in i), "") if isinstance(i, dict) else i for i in items
     )
     texts = (_text(name, MAX_FILE_NAME) for name in named)
-    return tuple(text for text in texts if text)[:MAX_FILES]
+    return tuple(text for text in texts if text)[: waits.MAX_FILES]
 
 
 def _list(value: object) -> list[Any]:

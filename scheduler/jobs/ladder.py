@@ -262,7 +262,8 @@ def _still(job: JobView, now_ms: int) -> JobView:
 
 def _recorded(job: JobView, outcome: Outcome, now_ms: int, chance: float) -> JobView:
     if outcome.http == 200 and outcome.status is not None:
-        job = job.now_about(status=outcome.status, files=outcome.files or job.attempt.files)
+        files = tuple(dict.fromkeys((*job.attempt.files, *outcome.files)))[: waits.MAX_FILES]
+        job = job.now_about(status=outcome.status, files=files)
         if outcome.status in GONE:
             return _gone(_over(job, now_ms, outcome.reason), now_ms, recorded=True)
         # The query's 404 was not true.

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Final
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,9 @@ return 0
 
 
 class Limiter:
-    def __init__(self, client: redis.Redis, per_s: int, *, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, url: str, per_s: int, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        # No second try: the limit that is kept without Redis is at hand.
+        client = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
         self._take = client.register_script(_TAKE)
         self._interval_us = 1_000_000 // per_s
         self._burst = per_s - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -15,6 +16,8 @@ from scheduler.jobs.view import Terms
 
 MAX_UID: Final = 2**32 - 1
 MAX_IDLE_S: Final = 2_592_000
+#: As much as the gateway takes; Celery's door has no other bound.
+MAX_ORDER_CHARS: Final = 64 * 1024
 #: "Until I say stop" ends some day: the contract's longest maxIdleTime.
 LONGEST_MS: Final = 30 * 86_400_000
 SLACK_MS: Final = 60_000
@@ -64,6 +67,7 @@ def parse(found: Mapping[str, Any]) -> JobOrder:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:100]
         raise BadParameter(f"{where}: {str(first['msg']).lower()}") from None
+    _check_text(order)
     for url in order.endpoints:
         if address(url).query:
             raise BadParameter("endpoints: a base URL has no query")
@@ -72,6 +76,16 @@ def parse(found: Mapping[str, Any]) -> JobOrder:
     if order.until_ms is not None and order.for_s is not None:
         raise BadParameter("until_ms and for_s: one of them")
     return order
+
+
+def _check_text(order: JobOrder) -> None:
+    try:
+        order.cname.encode()
+        size = len(json.dumps([order.start, order.acquire], allow_nan=False))
+    except (ValueError, TypeError, RecursionError):
+        raise BadParameter("cname, start and acquire: only what JSON and UTF-8 can hold") from None
+    if size > MAX_ORDER_CHARS:
+        raise BadParameter(f"start and acquire: at most {MAX_ORDER_CHARS} characters")
 
 
 def check_times(order: JobOrder, now_ms: int) -> None:

@@ -32,6 +32,8 @@ RECORD_TRIES: Final = 4
 STOP_WITHIN_MS: Final = 180_000
 #: No job holds more attempts. Ours.
 MAX_ATTEMPTS: Final = 100
+#: Names that an attempt keeps.
+MAX_FILES: Final = 200
 
 
 def rung(waits: tuple[int, ...], tries: int) -> int:
