@@ -43,7 +43,7 @@ $(STAMP): uv.lock pyproject.toml
 	@touch $@
 
 test: $(STAMP) ## run the tests; they start the servers they need
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 	@if [ -d client/tests ]; then echo 'client:' && cd client && PYTHONPATH=.:src ../$(BIN)/pytest tests; fi
 
 demo: $(STAMP) ## record a call of three people and look at it

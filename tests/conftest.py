@@ -7,7 +7,8 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,6 +21,19 @@ _fates = pytest.StashKey[dict[str, str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_fates] = {}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of a run side by side hands in what it knows of servers (pytest-xdist)."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["servers"] = session.config.stash[_fates]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    fates = node.config.stash[_fates]
+    fates.update(getattr(node, "workeroutput", {}).get("servers", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -42,11 +56,20 @@ def _ran(config: pytest.Config, name: str, origin: str) -> None:
     config.stash[_fates][name] = f"RAN ({origin})"
 
 
+def _own_database(url: str) -> str:
+    """Each process of a run side by side flushes a database of its own: the given one, the next one …"""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    if not url or number == "0":
+        return url
+    parts = urlsplit(url)
+    return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + int(number)}").geturl()
+
+
 @pytest.fixture(scope="session")
 def _redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import redis
 
-    if url := os.environ.get("TEST_REDIS_URL"):
+    if url := _own_database(os.environ.get("TEST_REDIS_URL", "")):
         with redis.Redis.from_url(url) as connection:
             if connection.dbsize():
                 pytest.fail(
