@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
+from celery import Task
+from celery.worker.request import Request
+
 from models.database import open_database
+from models.logs import HIDDEN
 from models.settings import settings
 from models.vocabulary import messages
 from models.vocabulary.errors import BadParameter, StateUnavailable
@@ -21,8 +24,6 @@ from scheduler.jobs.limiter import Limiter
 from scheduler.jobs.runner import Runner
 from scheduler.jobs.service import Jobs
 
-log = logging.getLogger(__name__)
-
 #: Only what outlasts an outage of the database is repeated; what an endpoint answers is the ladder's business.
 AGAIN: Final[dict[str, Any]] = {
     "autoretry_for": (StateUnavailable,),
@@ -32,6 +33,25 @@ AGAIN: Final[dict[str, Any]] = {
     "max_retries": 20,
 }
 MAX_BATCH: Final = 500
+
+
+class _Discreet(Request):
+    """What events and `inspect` tell of a message; else Flower would show an order's keys."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._argsrepr = self._kwargsrepr = HIDDEN
+
+    def info(self, safe: bool = False) -> Any:
+        return super().info(safe=True)
+
+
+class DiscreetTask(Task[Any, Any]):
+    Request = "scheduler.tasks:_Discreet"
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        """Also when it is sent again."""
+        return super().apply_async(*args, **options | {"argsrepr": HIDDEN, "kwargsrepr": HIDDEN})
 
 
 @cache
@@ -48,7 +68,7 @@ def _runner() -> Runner:
     return Runner(open_database(chosen.database_url), chosen, limiter)
 
 
-@app.task(name=messages.JOB_SUBMIT, **AGAIN)
+@app.task(name=messages.JOB_SUBMIT, base=DiscreetTask, **AGAIN)
 def submit(appid: str, order: Mapping[str, Any]) -> None:
     """`order` as in `POST /v1/apps/{appid}/jobs`, its `credentials` included. Idempotent by its key."""
     if not isinstance(order, Mapping):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from celery import Celery
+from redis.client import PubSub
 
 from scheduler.jobs.service import Jobs
 from tests.scheduler.farm import APPID, Farm
@@ -20,6 +24,16 @@ ROOT = Path(__file__).parents[3]
 WORKER = ["celery", "-A", "scheduler.app", "worker", "-Q", "reelyard.jobs,reelyard.checks", "-c", "2"]
 
 
+def _told(events: PubSub) -> str:
+    """Every event that was sent, as text."""
+    found = []
+    while (event := events.get_message(timeout=0.1)) is not None:
+        if event["type"] == "pmessage" and event["data"].startswith(b"{"):
+            found.append(base64.b64decode(json.loads(event["data"])["body"]).decode())
+    events.close()
+    return "\n".join(found)
+
+
 def until(found: Callable[[], bool], within_s: float = 40.0) -> None:
     end_s = time.monotonic() + within_s
     while not found():
@@ -27,6 +41,7 @@ def until(found: Callable[[], bool], within_s: float = 40.0) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_any_celery_app_on_the_broker_may_order_a_job_and_end_it(
     sqlite_farm: Farm, standin: Standin, tmp_path: Path
 ) -> None:
@@ -43,6 +58,8 @@ def test_any_celery_app_on_the_broker_may_order_a_job_and_end_it(
             subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=out, stderr=out)
             for command in (["scheduler"], WORKER)
         ]
+    events = farm.queues.pubsub()  # type: ignore[no-untyped-call] # the library has no types here
+    events.psubscribe("*")
     backend = Celery("somebody's backend", broker=farm.settings.broker_url, set_as_current=False)
     door = Jobs(farm.database, farm.broker)
     order = {"key": "lesson", "cname": "lesson", "uids": ["1", "2"], "credentials": {"key": "k", "secret": "planted-s"}}
@@ -63,6 +80,9 @@ def test_any_celery_app_on_the_broker_may_order_a_job_and_end_it(
         for child in children:
             child.wait(20)
         backend.close()
+    told = _told(events)
+    assert "reelyard.jobs.submit" in told, "what Flower reads"
+    assert "planted-s" not in told
     assert not standin.live()
     assert [verb for verb, *_ in standin.calls] == ["acquire", "start", "query", "stop", "query", "record"]
     said = log.read_text()
