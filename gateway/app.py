@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 
 from gateway import answers, documents
 from gateway.middleware import RequestLine
-from gateway.routes import cloud_recording, health, jobs, recordings, whip
+from gateway.routes import cloud_recording, health, jobs, metrics, recordings, whip
 from gateway.runtime import Runtime
 from models import logs
 from models.database import open_database
@@ -30,6 +31,7 @@ def create_app(service: Service | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         used = service or _service()
         app.state.runtime = Runtime(used)
+        app.state.metrics = metrics.Metrics(app.state.runtime, time.monotonic)
         try:
             yield
         finally:
@@ -47,7 +49,7 @@ def create_app(service: Service | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     answers.install(app)
-    for routes in (cloud_recording, recordings, jobs, whip, health):
+    for routes in (cloud_recording, recordings, jobs, whip, health, metrics):
         app.include_router(routes.router)
     documents.install(app, [*cloud_recording.SHAPES, *jobs.SHAPES, *whip.SHAPES])
     app.add_middleware(RequestLine)

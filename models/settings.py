@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         description="Comma-separated local addresses that ICE may use; nothing else is offered or bound.",
     )
 
-    tenure_ttl_ms: int = Field(6_000, ge=1_000, description="How long a tenure lives without renewal.")
+    tenure_ttl_ms: int = Field(6_000, ge=3_000, description="How long a tenure lives without renewal.")
     tenure_renew_ms: int = Field(
         2_000, ge=200, description="How often a node renews its tenures, all in one statement."
     )
@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     resource_ttl_ms: int = Field(300_000, ge=1_000, description="How long a resourceId may be used to start.")
     record_days: int = Field(30, ge=1, description="How long the record of an ended recording is kept.")
 
+    metrics_token: SecretStr = Field(
+        SecretStr(""),
+        description="Bearer token that `/metrics` of the gateway asks for; none: whoever reaches the gateway may read it.",
+    )
     gateway_url: str = Field("http://127.0.0.1:8080", description="Where jobs reach this farm's own gateway.")
     job_requests_per_s: int = Field(
         10,
