@@ -64,6 +64,7 @@ def test_a_round_without_a_database_waits_longer_and_longer_and_then_works_again
     assert waits[-1] == LONGEST_WAIT_S
     loop._leadership._database = farm.database
     loop._reaper._database = farm.database
+    loop._due._database = farm.database
     assert loop.round() == TICK_S
     away.close()
 

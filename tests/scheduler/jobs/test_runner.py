@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from scheduler.jobs.limiter import Limiter
 from scheduler.jobs.orders import Credentials
 from scheduler.jobs.runner import Runner
 from scheduler.jobs.service import Jobs
-from tests.scheduler.farm import APPID, Farm
+from tests.scheduler.farm import APPID, Farm, Worker
 from tests.scheduler.jobs.standin import Standin
 
 CALLER = Credentials(key="customer", secret="planted-secret")
@@ -32,6 +32,7 @@ class Rig:
     jobs: Jobs
     runner: Runner
     shift_ms: int = 0
+    worker: Worker = field(init=False)  # of a farm that has one
 
     def submit(self, key: str = "lesson", **changes: Any) -> str:
         said: dict[str, Any] = {"key": key, "cname": "lesson", "uids": ["1", "2"]} | changes
