@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo up check fmt clean
+.PHONY: help setup test demo up check bench-mixer soak fuzz fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -31,7 +31,7 @@ uv --version >/dev/null 2>&1 || uv=.uv/bin/uv; \
 endef
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: $(STAMP) ## everything that the other targets need, into .venv/ (and .uv/); they call it themselves
 
@@ -62,6 +62,15 @@ check: $(STAMP) ## lint, format, types, import directions, migrations
 		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export REELYARD_DATABASE_URL="sqlite:///$$folder/check.db" && \
 		echo 'alembic upgrade head && alembic check' && $(BIN)/alembic upgrade head && $(BIN)/alembic check; \
 	fi
+
+bench-mixer: $(STAMP) ## what a recorded minute costs, next to other tools (ARGS=--quick: does it run?)
+	$(BIN)/python -m bench.mixer $(ARGS)
+
+soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from its files (ARGS='--minutes 5 --seed 3')
+	$(BIN)/python -m bench.soak $(ARGS)
+
+fuzz: $(STAMP) ## ten minutes of damaged units into the mixer (ARGS='--minutes 1')
+	$(BIN)/python -m bench.fuzz $(ARGS)
 
 fmt: $(STAMP) ## format, and fix what the linter can fix
 	$(BIN)/ruff check --fix .

@@ -20,6 +20,7 @@ from typing import Final
 
 from bench.inputs import Input, prepared
 from bench.peers import ffmpeg_command, gstreamer_command
+from bench.recorder import peak_mb
 from bench.shapes import SHAPES, Shape
 
 HERE: Final = Path(__file__).parent
@@ -48,8 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     shapes = [shape for shape in SHAPES if not args.shape or shape.name in args.shape]
     with tempfile.TemporaryDirectory(prefix="bench-mixer-") as scratch:
         rows = [_row(shape, args.seconds, args.repeat, tools, Path(scratch)) for shape in shapes]
+        whole_mb = None if args.shape else round(peak_mb(Path(scratch), seconds=args.seconds), 1)
     print(_table(rows))
-    print(json.dumps({"shapes": rows, "recorder_peak_mb": None}))
+    if whole_mb is not None:
+        print(f"a whole recorder with 17 users: {whole_mb} MB at its peak")
+    print(json.dumps({"shapes": rows, "recorder_peak_mb": whole_mb}))
     return 0
 
 
@@ -105,8 +109,8 @@ def _measured(command: list[str]) -> Run:
         if process.returncode != 0:
             raise RuntimeError(f"{command[0]} failed: {complained.read().decode()[-2000:]}")
     whole_s = usage.ru_utime + usage.ru_stime
-    loop_s = json.loads(lines[-1])["loop_s"] if lines and lines[-1].startswith("{") else whole_s
-    return Run(whole_s, loop_s, usage.ru_maxrss / 1024)
+    own = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+    return Run(whole_s, own.get("loop_s", whole_s), own.get("peak_mb", usage.ru_maxrss / 1024))
 
 
 def _summary(shape: Shape, runs: dict[str, list[Run]], per_minute: float) -> dict[str, object]:

@@ -156,7 +156,7 @@ class Judge:
                 self._judge(frame)
         slice_.path.unlink()
         if self.verdict.frames % (60 * FPS) < 6 * FPS:
-            self.verdict.memory_mb.append(_resident_mb())
+            self.verdict.memory_mb.append(resident_mb())
             self._on_minute(self.verdict)
 
     def _judge(self, frame: VideoFrame) -> None:
@@ -235,7 +235,7 @@ def _account(verdict: Verdict, seconds: float) -> None:
         verdict.wrong.append(f"only {verdict.recognised} of {verdict.cells} cells showed their user")
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 
