@@ -12,9 +12,11 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import select
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -34,6 +36,16 @@ class Nursery:
         future: Future[Child] = Future()
         self._orders.put(future)
         return future.result(timeout=30)
+
+    def warm(self, within_s: float) -> bool:
+        """Wait until the spare has imported what a recorder needs. Whether it has."""
+        until = time.monotonic() + within_s
+        while (left_s := until - time.monotonic()) > 0:
+            spare = self._spare
+            if spare is not None and spare.stdout is not None:
+                return bool(select.select([spare.stdout], [], [], left_s)[0])  # its first sign of life, left unread
+            time.sleep(0.05)
+        return False
 
     def close(self) -> None:
         self._orders.put(None)

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 NODE_TTL_FACTOR: Final = 2  # a node may be late with its beat where its tenures may not
 INGEST_TIMEOUT_S: Final = 1.0
 DRAIN_REPORT_S: Final = 4.0
+WARM_S: Final = 10.0
 
 
 def server_version() -> str:
@@ -61,6 +62,7 @@ class Node:
 
     def start(self) -> None:
         self._config.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._nursery.warm(WARM_S)  # a node that says it is up starts recordings at once
         self._take_name()
         for name, work in (("renewals", self._renewals), ("nudges", self._nudges)):
             thread = threading.Thread(target=work, name=name, daemon=True)
