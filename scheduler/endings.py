@@ -8,11 +8,10 @@ from sqlalchemy.orm import Session
 
 from models.repositories import notices, recordings
 from models.tables import Recording
+from models.vocabulary import events
 from models.vocabulary.errors import ReelyardError
+from models.vocabulary.events import Event, Module
 from models.vocabulary.states import Status
-
-MODULE_SERVICE = 2  # contract §7, event 1
-FATAL = 5
 
 
 def exit_empty(session: Session, recording: Recording) -> None:
@@ -28,15 +27,8 @@ def fail(session: Session, recording: Recording, error: ReelyardError) -> None:
     fault = fault_of(error)
     recordings.set_fault(session, recording.sid, fault)
     if recordings.advance(session, recording.sid, expect=None, to=Status.FAILED, cause=error.text):
-        details = {
-            "msgName": "cloud_recording_error",
-            "module": MODULE_SERVICE,
-            "errorLevel": FATAL,
-            "errorCode": error.code,
-            "stat": 0,
-            "errorMsg": error.text,
-        }
-        notices.tell(session, recording.sid, 1, details)
+        said = events.error(Module.SERVICE, error.code, error.text)
+        notices.say(session, recording.sid, Event.ERROR, **said)
         _told(session, recording.sid, exit_status=1)
 
 
@@ -51,5 +43,5 @@ def fault_of(error: ReelyardError, *, fatal: bool = True) -> dict[str, Any]:
 
 
 def _told(session: Session, sid: str, *, exit_status: int) -> None:
-    notices.tell(session, sid, 11, {"msgName": "session_exit", "exitStatus": exit_status})
+    notices.say(session, sid, Event.SESSION_EXIT, exitStatus=exit_status)
     recordings.wipe_secrets(session, sid)

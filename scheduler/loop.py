@@ -14,6 +14,7 @@ from models.vocabulary.errors import StateUnavailable
 from scheduler.broker import Broker
 from scheduler.jobs.due import Due
 from scheduler.leader import Leadership
+from scheduler.notices import Delivery
 from scheduler.reaper import Reaper
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Loop:
         )
         self._reaper = Reaper(database, broker, settings, now_s=now_s)
         self._due = Due(database, broker, now_s=now_s)
+        self._notices = Delivery(database, settings)
         self._leads = False
         self._failures = 0
 
@@ -44,6 +46,7 @@ class Loop:
         """Until `stop` is set; then the lease is given back, so that the next leader need not wait for it."""
         while not stop.is_set():
             stop.wait(self.round())
+        self._notices.close()
         try:
             self._leadership.release()
         except StateUnavailable as error:
@@ -74,5 +77,6 @@ class Loop:
         if leads:
             self._reaper.tick(may_reap=self._leadership.may_reap)
             self._due.tick()
+            self._notices.tick()
         else:
             self._reaper.rest()

@@ -20,6 +20,7 @@ from models.repositories.tenures import HELD, Grant
 from models.settings import Settings
 from models.tables import Recording, Segment, Tenure
 from models.vocabulary.errors import NoWorkers, Poisoned, StateUnavailable
+from models.vocabulary.events import Event
 from models.vocabulary.states import Role, Status, TenureState, Wanted, ended
 from scheduler import backoff, dispatch, endings
 from scheduler.broker import Broker
@@ -156,8 +157,7 @@ class Reaper:
             recording.next_dispatch_ms = now_ms(session) + backoff.NO_ROOM_MS
             return None
         if role is Role.PRIMARY and any(tenure.owner is not None for tenure in past):
-            details = {"msgName": "session_failover", "newUid": int(recording.spec["uid"])}
-            notices.tell(session, recording.sid, 12, details)
+            notices.say(session, recording.sid, Event.SESSION_FAILOVER, newUid=int(recording.spec["uid"]))
         return placed
 
 
@@ -185,6 +185,7 @@ def _mourn(session: Session, grant: Grant) -> None:
         return
     if (heir := tenures.promote(session, grant.sid)) is not None:
         log.warning("epoch %s goes on", heir)
+        notices.say(session, recording.sid, Event.SESSION_FAILOVER, newUid=int(recording.spec["uid"]))
         return
     sliced = select(Segment.key).where(Segment.sid == grant.sid, Segment.epoch == grant.epoch).limit(1)
     recording.deaths = 0 if session.scalar(sliced) is not None else recording.deaths + 1

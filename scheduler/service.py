@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,9 +20,10 @@ from sqlalchemy.orm import Session
 
 from models import tokens
 from models.database import Database, now_ms
-from models.repositories import apps, files, nodes, recordings, resources, tenures, timeline
+from models.repositories import apps, files, nodes, notices, recordings, resources, tenures, timeline
 from models.settings import Settings
 from models.tables import App, Recording, Resource
+from models.vocabulary import events
 from models.vocabulary.errors import (
     AlreadyStarted,
     BadLayout,
@@ -41,6 +43,7 @@ from models.vocabulary.errors import (
     UnknownApp,
     WorkerNotFound,
 )
+from models.vocabulary.events import Event
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets
 from models.vocabulary.states import Role, Status, Wanted, ended
 from scheduler import dispatch, faults, orders, publishing, rules, views, weights
@@ -217,7 +220,7 @@ class Service:
 
     def begin_stop(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Stop) -> None:
         """Want it to end. Raises `InvalidOperation` when it is ending already, `WorkerNotFound` when it has ended."""
-        with self.database.unit() as session:
+        with self._told_of_misfits(sid), self.database.unit() as session:
             recording = _running(session, appid, mode, resource_id, sid)
             _same(recording, order.cname, order.uid)
             if recording.status >= Status.STOPPING or not recordings.want(session, sid, Wanted.STOP, STOP_CALLED):
@@ -235,9 +238,12 @@ class Service:
                 if recording.fault and recording.status == Status.FAILED:
                     raise NoRecordedData(f"nothing was recorded: {faults.in_words(recording.fault)}")
                 raise NoRecordedData
-            if waited and not over:
-                raise RequestNotCompleted("the recording is stopping; its last files are still being uploaded")
-            return views.stopped(recording, files.of(session, sid))
+            if not waited or over:
+                return views.stopped(recording, files.of(session, sid))
+            text = "the recording is stopping; its last files are still being uploaded"
+            said = events.error(events.Module.SERVICE, events.UPLOAD_TIMEOUT, text, level=events.SERIOUS)
+            notices.say(session, sid, Event.ERROR, **said)
+        raise RequestNotCompleted(text)
 
     def stop(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Stop) -> dict[str, Any]:
         self.begin_stop(appid, mode, resource_id, sid, order)
@@ -297,10 +303,27 @@ class Service:
 
         return self._respec(appid, mode, resource_id, sid, order, change)
 
+    @contextmanager
+    def _told_of_misfits(self, sid: str) -> Iterator[None]:
+        """A call that does not fit the recording's state is told to the app's receiver, too (contract §7, event 3)."""
+        try:
+            yield
+        except (InvalidOperation, ServiceExiting):
+            with self.database.unit() as session:
+                recording = recordings.get(session, sid)
+                if recording is not None:
+                    said = {
+                        "status": recording.status,
+                        "recordingMode": events.RECORDING_MODES[Mode(recording.mode)],
+                        "fileList": views.playlist_name(recording),
+                    }
+                    notices.say(session, sid, Event.STATUS_UPDATE, **said)
+            raise
+
     def _respec(
         self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change, change: SpecChange
     ) -> Changed:
-        with self.database.unit() as session:
+        with self._told_of_misfits(sid), self.database.unit() as session:
             _same(_running(session, appid, mode, resource_id, sid), order.cname, order.uid)
             recording = recordings.lock(session, sid)  # so that two updates do not undo each other
             if recording is None or ended(recording.status):
@@ -358,6 +381,7 @@ class Service:
                 holes=holes,
                 files=files.of(session, sid),
                 tenures=tenures.of(session, sid),
+                notices=notices.of(session, sid),
             )
 
     # -- publishing ---------------------------------------------------------------------------------------------

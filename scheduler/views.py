@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from models.repositories.apps import Behaviour
-from models.tables import File, Hole, Recording, Segment, Tenure
-from models.vocabulary import keys
+from models.tables import File, Hole, Notice, Recording, Segment, Tenure
+from models.vocabulary import events, keys
 from models.vocabulary.spec import RecordingSpec
 from models.vocabulary.states import HoleState, SegmentState, Status, ended
 from models.vocabulary.ticks import seconds
-from scheduler import faults
+from scheduler import faults, outbox
 
 MIX: Final = "mix"
-_TRACK_TYPE: Final = {0: "audio", 1: "video", 2: "audio_and_video"}
 
 
 def identity(recording: Recording) -> dict[str, Any]:
@@ -29,18 +28,18 @@ def identity(recording: Recording) -> dict[str, Any]:
 def file_list(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
     """fileListMode and fileList: a name in `hls` alone, items where MP4s are made, too. Empty before the first slice."""
     spec = RecordingSpec.model_validate(recording.spec)
-    names = [keys.playlist_key(spec.file_prefix, recording.sid, recording.cname)] if recording.sliced else []
+    names = [name] if (name := playlist_name(recording)) else []
     if "mp4" not in spec.av_file_type:
         return {"fileListMode": "string", "fileList": names[0] if names else ""}
     names += sorted(file.key for file in files if file.kind == "mp4")
-    item = {
-        "trackType": _TRACK_TYPE[spec.stream_types],
-        "uid": "0",
-        "mixedAllUser": True,
-        "isPlayable": True,
-        "sliceStartTime": recording.t0_ms or 0,
-    }
-    return {"fileListMode": "json", "fileList": [{"fileName": name} | item for name in names]}
+    items = events.file_items(names, stream_types=spec.stream_types, started_ms=recording.t0_ms or 0)
+    return {"fileListMode": "json", "fileList": items}
+
+
+def playlist_name(recording: Recording) -> str:
+    """Empty before the first slice is stored."""
+    prefix = tuple(recording.spec["file_prefix"])
+    return keys.playlist_key(prefix, recording.sid, recording.cname) if recording.sliced else ""
 
 
 def queried(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
@@ -82,6 +81,7 @@ def record(
     holes: Sequence[Hole],
     files: Sequence[File],
     tenures: Sequence[Tenure],
+    notices: Sequence[Notice] = (),
 ) -> dict[str, Any]:
     """The full truth about a recording; no secret is in it."""
     stored = [segment for segment in segments if segment.state is SegmentState.STORED]
@@ -104,6 +104,7 @@ def record(
         "holes": [_hole(hole) for hole in holes if hole.state is not HoleState.FILLED],
         "files": [_file(file) for file in files],
         "tenures": [_tenure(tenure) for tenure in tenures],
+        "notices": [outbox.shown(notice) for notice in notices],
     }
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from models.repositories import notices, recordings, tenures, timeline
-from models.vocabulary import journal, keys
+from models.vocabulary import events, journal, keys, pipe
+from models.vocabulary.events import Event
 from models.vocabulary.states import HoleState, Status
+from models.vocabulary.ticks import TICKS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,10 @@ class Grantee:
     sid: str
     epoch: int
     owner: str
+
+
+def milliseconds(tick_90k: int) -> int:
+    return tick_90k * 1000 // TICKS_PER_S
 
 
 @dataclass(slots=True)
@@ -46,11 +52,16 @@ def commit(
         match entry:
             case journal.Zero():
                 anchor = {"clock_id": entry.clock_id, "zero_s": entry.zero_s}
-                recordings.zero(session, who.sid, t0_ms=entry.t0_ms, anchor=anchor)
+                if recordings.zero(session, who.sid, t0_ms=entry.t0_ms, anchor=anchor):
+                    slices_begin(session, who, 0, 0)
             case journal.Gap():
                 where = (entry.track, who.epoch, who.owner, entry.start_90k, entry.end_90k)
-                timeline.gap(session, who.sid, *where, entry.cause, HoleState.LOST)
+                if timeline.gap(session, who.sid, *where, entry.cause, HoleState.LOST):
+                    slices_begin(session, who, entry.end_90k, entry.start_90k)
             case journal.First():
+                head = timeline.head(session, who.sid, entry.track)
+                if 0 < head < entry.at_90k:
+                    slices_begin(session, who, entry.at_90k, head)
                 timeline.begins(session, who.sid, entry.track, who.epoch, who.owner, entry.at_90k)
             case journal.Slice():
                 reserve(session, who, entry, outcome, slot_90k=None if ending else slot_90k)
@@ -96,10 +107,55 @@ def first_file(session: Session, who: Grantee) -> None:
     """The store has acknowledged a first file: status 5, and the notice that goes with it."""
     if not recordings.first_slice(session, who.sid):
         return
+    before = recordings.get(session, who.sid)
+    was_coming_up = before is not None and before.status < Status.READY
     coming_up = {Status.INITIALISED, Status.STARTING, Status.SOME_READY, Status.READY}
     cause = "first file stored"
     recordings.advance(session, who.sid, expect=coming_up, to=Status.IN_PROGRESS, cause=cause, epoch=who.epoch)
     row = recordings.get(session, who.sid)
     assert row is not None
+    if was_coming_up:
+        started(session, who)
     playlist = keys.playlist_key(tuple(row.spec["file_prefix"]), row.sid, row.cname)
-    notices.tell(session, who.sid, 4, {"msgName": "cloud_recording_file_infos", "fileList": playlist})
+    notices.say(session, who.sid, Event.FILE_INFOS, fileList=playlist)
+
+
+# -- notices ----------------------------------------------------------------------------------------------------
+
+
+def started(session: Session, who: Grantee) -> None:
+    """Every part is up, for the first time."""
+    notices.say(session, who.sid, Event.RECORDER_STARTED, status=0)
+    notices.say(session, who.sid, Event.UPLOADER_STARTED, status=0)
+
+
+def slices_begin(session: Session, who: Grantee, start_90k: int, discontinued_90k: int) -> None:
+    """At the start, and after each interruption; only what the writer says counts."""
+    row = recordings.get(session, who.sid)
+    if row is None or row.t0_ms is None or row.writer_epoch != who.epoch:
+        return
+    notices.say(
+        session,
+        who.sid,
+        Event.SLICE_START,
+        startUtcMs=row.t0_ms + milliseconds(start_90k),
+        discontinueUtcMs=row.t0_ms + milliseconds(discontinued_90k),
+        mixedAllUser=True,
+        streamUid="0",
+        trackType=events.TRACK_TYPES[row.spec["stream_types"]],
+    )
+
+
+def stream(session: Session, who: Grantee, change: pipe.Stream) -> None:
+    event = Event.AUDIO_STREAM if change.kind == "audio" else Event.VIDEO_STREAM
+    state = 0 if change.receiving else 1
+    notices.say(session, who.sid, event, streamUid=change.uid, state=state, UtcMs=change.at_ms)
+
+
+def progress(session: Session, who: Grantee) -> None:
+    """How much of what is recorded is uploaded, in ten-thousandths; asked for only where somebody listens."""
+    if not notices.has_receiver(session, who.sid):
+        return
+    recorded, uploaded = timeline.uploaded(session, who.sid)
+    if recorded:
+        notices.say(session, who.sid, Event.UPLOADING_PROGRESS, progress=uploaded * 10_000 // recorded)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from models.repositories import notices, recordings, tenures
-from models.vocabulary import pipe
-from models.vocabulary.errors import Scope
+from models.repositories import files, notices, recordings, tenures
+from models.tables import Recording
+from models.vocabulary import events, keys, pipe
+from models.vocabulary.errors import ChannelError, Scope, StorageError, table
+from models.vocabulary.events import Event, Leave, Module
 from models.vocabulary.states import Status, Wanted
 from workers.bookkeeping import Grantee
 
@@ -21,6 +23,10 @@ WHY = {
     "token": "the channel's token ran out",
     "limit": "the longest length was reached",
 }
+#: How it left, as event 41 says it.
+LEAVE: Final = {"idle": Leave.NO_USERS, "limit": Leave.TIMER, "stdin": Leave.SIGNAL}
+STORAGE_CODES: Final = frozenset(cls.code for cls in table() if issubclass(cls, StorageError))
+CHANNEL_CODES: Final = frozenset(cls.code for cls in table() if issubclass(cls, ChannelError))
 
 
 def capture_is_over(session: Session, who: Grantee, reason: str) -> None:
@@ -31,8 +37,9 @@ def capture_is_over(session: Session, who: Grantee, reason: str) -> None:
     row = recordings.get(session, who.sid)
     cause = cause or (row.wanted_cause if row is not None else "") or "stop called"
     running = {status for status in Status if status < Status.STOPPING}
-    for expect, to in ((running, Status.STOPPING), ({Status.STOPPING}, Status.STOPPED)):
-        recordings.advance(session, who.sid, expect=expect, to=to, cause=cause, epoch=who.epoch)
+    if recordings.advance(session, who.sid, expect=running, to=Status.STOPPING, cause=cause, epoch=who.epoch):
+        notices.say(session, who.sid, Event.RECORDER_LEAVE, leaveCode=int(LEAVE.get(reason, Leave.CLIENT_LEAVE)))
+    recordings.advance(session, who.sid, expect={Status.STOPPING}, to=Status.STOPPED, cause=cause, epoch=who.epoch)
 
 
 def note(session: Session, who: Grantee, fault: pipe.Fault) -> None:
@@ -40,6 +47,25 @@ def note(session: Session, who: Grantee, fault: pipe.Fault) -> None:
     row = recordings.lock(session, who.sid)
     if row is not None and not is_condemned(row.fault):
         recordings.set_fault(session, who.sid, _told(fault, fatal=False))
+    if not fault.fatal:
+        _say_trouble(session, who, fault)
+
+
+def _say_trouble(session: Session, who: Grantee, fault: pipe.Fault) -> None:
+    """It is tried again by itself, or cannot get better until the caller does something."""
+    module = module_of(fault.code)
+    if module is Module.UPLOADER and fault.scope is not Scope.CALLER:
+        notices.say(session, who.sid, Event.WARNING, module=int(module), warnCode=events.UPLOAD_AGAIN)
+    else:
+        said = events.error(module, fault.code, fault.text, level=events.SERIOUS)
+        notices.say(session, who.sid, Event.ERROR, **said)
+
+
+def module_of(code: int) -> Module:
+    """Whose part an error's code belongs to (contract §2, §7)."""
+    if code in STORAGE_CODES:
+        return Module.UPLOADER
+    return Module.RECORDER if code in CHANNEL_CODES else Module.SERVICE
 
 
 def condemn(session: Session, who: Grantee, fault: pipe.Fault) -> None:
@@ -64,6 +90,12 @@ def all_is_stored(session: Session, who: Grantee) -> None:
     to = Status.FAILED if failed else Status.EXITED
     if recordings.advance(session, who.sid, expect={Status.STOPPED}, to=to, cause=cause, epoch=who.epoch):
         recordings.set_uploading(session, who.sid, "uploaded")
+        if row is not None and failed and row.fault:
+            said = events.error(module_of(int(row.fault.get("code", 0))), int(row.fault.get("code", 0)), cause)
+            notices.say(session, who.sid, Event.ERROR, **said)
+        if row is not None and row.sliced:
+            notices.say(session, who.sid, Event.UPLOADING_PROGRESS, progress=10_000)
+            notices.say(session, who.sid, Event.UPLOADED, status=0, fileList=_file_list(session, row))
         _exited(session, who, failed=failed)
     tenures.end(session, who.sid, who.epoch, who.owner, cause or "all is stored")
 
@@ -71,19 +103,19 @@ def all_is_stored(session: Session, who: Grantee) -> None:
 def nothing_was_recorded(session: Session, who: Grantee, fault: pipe.Fault) -> None:
     """20 at once: the fault came before the first slice and no other worker can mend it."""
     recordings.advance(session, who.sid, expect=None, to=Status.FAILED, cause=fault.text, epoch=who.epoch)
-    details = {
-        "msgName": "cloud_recording_error",
-        "module": 1 if fault.scope is Scope.CALLER else 0,
-        "errorLevel": 5,
-        "errorCode": fault.code,
-        "stat": 0,
-        "errorMsg": fault.text,
-    }
-    notices.tell(session, who.sid, 1, details)
+    said = events.error(module_of(fault.code), fault.code, fault.text)
+    notices.say(session, who.sid, Event.ERROR, **said)
+    notices.say(session, who.sid, Event.RECORDER_LEAVE, leaveCode=int(Leave.INIT_FAILED))
     _exited(session, who, failed=True)
     tenures.end(session, who.sid, who.epoch, who.owner, fault.text)
 
 
+def _file_list(session: Session, row: Recording) -> list[dict[str, Any]]:
+    names = [keys.playlist_key(tuple(row.spec["file_prefix"]), row.sid, row.cname)]
+    names += sorted(file.key for file in files.of(session, row.sid) if file.kind == "mp4")
+    return events.file_items(names, stream_types=row.spec["stream_types"], started_ms=row.t0_ms or 0)
+
+
 def _exited(session: Session, who: Grantee, *, failed: bool) -> None:
-    notices.tell(session, who.sid, 11, {"msgName": "session_exit", "exitStatus": 1 if failed else 0})
+    notices.say(session, who.sid, Event.SESSION_EXIT, exitStatus=1 if failed else 0)
     recordings.wipe_secrets(session, who.sid)

@@ -50,6 +50,8 @@ ASK_AGAIN_S: Final = 2.0
 LOOK_AGAIN_S: Final = 0.5
 #: States, warnings and faults that wait for the state to come back.
 NOTES_KEPT: Final = 100
+#: How often a receiver is told how far the uploads are (contract §7, event 33).
+PROGRESS_S: Final = 60.0
 #: So long an ending recording waits for other tenures' segments that no store has acknowledged.
 #: The edge at which a relieved tenure leaves is at least so far ahead that its recorder has not passed it.
 EDGE_S: Final = 0.5
@@ -107,6 +109,7 @@ class Supervision:
         self._ask_again_at = 0.0
         self._settle_at = 0.0
         self._noted_user_90k: int | None = None
+        self._progress_at = now() + PROGRESS_S
 
         self._finishing = False
         self._leaving = False
@@ -328,6 +331,9 @@ class Supervision:
                 self._faulted(message)
             case pipe.Warn():
                 self._write_down(lambda session: recordings.warn(session, self.who.sid, message.text))
+            case pipe.Stream():
+                if self._writer:
+                    self._write_down(lambda session: bookkeeping.stream(session, self.who, message))
             case pipe.Drained():
                 self._journal = max(self._journal, message.n)
                 self._drained, self._drained_at, self._stirred = message, self._now(), True
@@ -345,8 +351,11 @@ class Supervision:
         def step(session: Session) -> None:
             before = {s for s in Status if s < status}
             cause = "its parts come up"
-            recordings.advance(session, self.who.sid, expect=before, to=status, cause=cause, epoch=self.who.epoch)
+            sid, epoch = self.who.sid, self.who.epoch
+            moved = recordings.advance(session, sid, expect=before, to=status, cause=cause, epoch=epoch)
             if status is Status.READY:
+                if moved:
+                    bookkeeping.started(session, self.who)
                 tenures.live(session, self.who.sid, self.who.epoch, self.who.owner)
 
         if self._role is not Role.FINALISER:
@@ -414,6 +423,10 @@ class Supervision:
         if self._hopeless is not None:
             self._give_up(self._hopeless)
             return
+        if self._writer and not self._sealed and self._now() >= self._progress_at:
+            self._progress_at = self._now() + PROGRESS_S
+            with self._database.unit() as session:
+                bookkeeping.progress(session, self.who)
         if self._later and self._now() >= self._ask_again_at:
             self._ask_again_at = self._now() + ASK_AGAIN_S
             self._ask_again()

@@ -79,6 +79,17 @@ def get(session: Session, appid: str) -> App:
     return app
 
 
+def set_notices(session: Session, appid: str, *, url: str, secret: str = "") -> str:
+    """Where an app's notices go; "" ends them. Returns the secret that signs them: the one given, kept or made now."""
+    app = get(session, appid)
+    kept = str((app.notice_secret or {}).get("secret", ""))
+    signing = secret or kept or secrets.token_urlsafe(24)
+    app.notice_url = url
+    app.notice_secret = {"secret": signing} if url else None
+    session.flush()
+    return signing if url else ""
+
+
 def list_apps(session: Session) -> list[App]:
     return list(session.scalars(select(App).order_by(App.created_ms, App.appid)))
 

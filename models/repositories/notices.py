@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from models.database import now_ms
-from models.repositories.statements import moved
+from models.repositories.statements import moved, run
 from models.tables import App, Notice, NoticeAttempt, Recording
 from models.tables.base import db_now_ms
+from models.vocabulary import events
+from models.vocabulary.events import Event
 from models.vocabulary.states import NoticeState
 
 #: Answer of `tell` where the app has no receiver.
 UNTOLD: Final = -1
 
 
+def has_receiver(session: Session, sid: str) -> bool:
+    return _receiver(session, sid) is not None
+
+
+def _receiver(session: Session, sid: str) -> str | None:
+    """The app of a recording, if somebody listens there."""
+    receiver = select(App.appid).join(Recording, Recording.appid == App.appid)
+    return session.scalar(receiver.where(Recording.sid == sid, App.notice_url != ""))
+
+
 def tell(session: Session, sid: str, event: int, details: Mapping[str, Any]) -> int:
     """Returns the notice's sequence, given under the recording's row lock; `UNTOLD` (and nothing is written) when the
     app has no notice URL, or there is no such recording.
     """
-    receiver = select(App.appid).join(Recording, Recording.appid == App.appid)
-    appid = session.scalar(receiver.where(Recording.sid == sid, App.notice_url != ""))
+    appid = _receiver(session, sid)
     if appid is None:
         return UNTOLD
     count = update(Recording).where(Recording.sid == sid).values(notice_sequence=Recording.notice_sequence + 1)
@@ -48,13 +59,37 @@ def tell(session: Session, sid: str, event: int, details: Mapping[str, Any]) -> 
     return sequence
 
 
-def due(session: Session, limit: int) -> list[Notice]:
+def say(session: Session, sid: str, event: Event, **fields: Any) -> int:
+    """`tell`, with the event's own name in its details."""
+    return tell(session, sid, event, events.details(event, fields))
+
+
+def lease(session: Session, limit: int, *, for_ms: int, but_apps: Collection[str] = ()) -> list[Notice]:
+    """`due`, taken for so long: whoever has taken one tells how it went, or somebody else takes it afterwards."""
+    taken = due(session, limit, but_apps=but_apps)
+    for notice in taken:
+        notice.next_ms = now_ms(session) + for_ms
+    session.flush()
+    return taken
+
+
+def hasten(session: Session, appid: str, *, but: Collection[tuple[str, int]] = ()) -> None:
+    """The app's receiver is back: what waits for another try is due now, `but` what is on its way (sid, sequence)."""
+    waiting = update(Notice).where(Notice.appid == appid, Notice.state == NoticeState.PENDING, Notice.attempts > 0)
+    if but:
+        waiting = waiting.where(tuple_(Notice.sid, Notice.sequence).not_in(but))
+    run(session, waiting.where(Notice.next_ms > db_now_ms()).values(next_ms=db_now_ms()))
+
+
+def due(session: Session, limit: int, *, but_apps: Collection[str] = ()) -> list[Notice]:
     """The oldest pending notice of each recording whose time has come, locked for this unit; others' are passed over."""
     before = aliased(Notice)
     waits = select(before.sid).where(
         before.sid == Notice.sid, before.sequence < Notice.sequence, before.state == NoticeState.PENDING
     )
     ready = select(Notice).where(Notice.state == NoticeState.PENDING, Notice.next_ms <= db_now_ms(), ~waits.exists())
+    if but_apps:
+        ready = ready.where(Notice.appid.not_in(but_apps))
     ready = ready.order_by(Notice.next_ms).limit(limit).with_for_update(skip_locked=True)
     return list(session.scalars(ready, execution_options={"populate_existing": True}))
 
@@ -75,6 +110,31 @@ def replay(session: Session, sid: str, sequence: int) -> bool:
     over = update(Notice).where(Notice.sid == sid, Notice.sequence == sequence, Notice.state != NoticeState.PENDING)
     again = over.values(state=NoticeState.PENDING, next_ms=db_now_ms())
     return moved(session, again.returning(Notice.sequence)) is not None
+
+
+def get(session: Session, appid: str, notice_id: str) -> Notice | None:
+    mine = select(Notice).where(Notice.appid == appid, Notice.notice_id == notice_id)
+    return session.scalar(mine, execution_options={"populate_existing": True})
+
+
+def for_app(
+    session: Session,
+    appid: str,
+    *,
+    limit: int,
+    before: tuple[int, str] | None = None,
+    sid: str = "",
+    state: NoticeState | None = None,
+) -> list[Notice]:
+    """Newest first. `before` = (created_ms, notice_id) of the last one on the page before."""
+    wanted = select(Notice).where(Notice.appid == appid)
+    if sid:
+        wanted = wanted.where(Notice.sid == sid)
+    if state is not None:
+        wanted = wanted.where(Notice.state == state)
+    if before is not None:
+        wanted = wanted.where(tuple_(Notice.created_ms, Notice.notice_id) < tuple_(*map(literal, before)))
+    return list(session.scalars(wanted.order_by(Notice.created_ms.desc(), Notice.notice_id.desc()).limit(limit)))
 
 
 def of(session: Session, sid: str) -> list[Notice]:

@@ -38,7 +38,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models.database import now_ms
@@ -268,6 +268,17 @@ def unsent(session: Session, sid: str, *, epoch: int | None = None) -> int:
     if epoch is not None:
         waiting = waiting.where(Segment.epoch == epoch)
     return session.scalar(waiting.where(Segment.state == SegmentState.RESERVED)) or 0
+
+
+def uploaded(session: Session, sid: str) -> tuple[int, int]:
+    """(recorded, uploaded): segments' lengths in ticks, over all tracks."""
+    length = Segment.end_90k - Segment.start_90k
+    both = select(
+        func.coalesce(func.sum(length), 0),
+        func.coalesce(func.sum(case((Segment.state == SegmentState.STORED, length), else_=0)), 0),
+    )
+    recorded, stored_ = session.execute(both.where(Segment.sid == sid)).one()
+    return int(recorded), int(stored_)
 
 
 def abandon(session: Session, sid: str, track: str, *, but_epoch: int, cause: str) -> int:

@@ -157,6 +157,12 @@ class JobNotFound(ReelyardError):
     code, http, scope, reason = 404, 404, Scope.CALLER, "job not found"
 
 
+class NoticeNotFound(ReelyardError):
+    """There is no such notice of this app."""
+
+    code, http, scope, reason = 404, 404, Scope.CALLER, "notice not found"
+
+
 class RequestNotCompleted(ReelyardError):
     """The request reached the farm and is being worked on; repeat it unchanged."""
 

@@ -166,6 +166,16 @@ class Warn(Message):
     text: str
 
 
+class Stream(Message):
+    """A user's sound or pictures are received, or not any more, since `at_ms` (unix, the recording's clock)."""
+
+    type: Literal["stream"] = "stream"
+    uid: str
+    kind: Literal["audio", "video"]
+    receiving: bool
+    at_ms: int
+
+
 class Drained(Message):
     """Capture has ended (`reason` says why) and every slice is in the journal. Uploads may still go on."""
 
@@ -182,7 +192,7 @@ class Bye(Message):
 
 
 Down = Begin | Spec | Cut | Finish | Committed | LeaseOk | Document | Sealed
-Up = Alive | State | Journal | Documented | Fault | Warn | Drained | Bye
+Up = Alive | State | Journal | Documented | Fault | Warn | Stream | Drained | Bye
 
 _DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="type")])
 _UP: TypeAdapter[Up] = TypeAdapter(Annotated[Up, Field(discriminator="type")])

@@ -65,6 +65,8 @@ def test_a_round_without_a_database_waits_longer_and_longer_and_then_works_again
     loop._leadership._database = farm.database
     loop._reaper._database = farm.database
     loop._due._database = farm.database
+    loop._notices._database = farm.database
+    loop._due._database = farm.database
     assert loop.round() == TICK_S
     away.close()
 

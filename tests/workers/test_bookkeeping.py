@@ -117,4 +117,4 @@ def test_the_first_file_is_told_once(database: Database) -> None:
         with database.unit() as session:
             first_file(session, who)
     with database.unit() as session:
-        assert session.scalar(select(func.count()).select_from(Notice)) == 1
+        assert session.scalar(select(func.count()).select_from(Notice).where(Notice.event == 4)) == 1

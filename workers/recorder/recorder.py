@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from posixpath import basename
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import av
 
 from models.settings import settings
 from models.vocabulary import journal, keys, pipe
-from models.vocabulary.channel import Channel
+from models.vocabulary.channel import Channel, TrackKind
 from models.vocabulary.errors import Internal, ReelyardError, Scope, StorageError
 from models.vocabulary.spec import RecordingSpec, Secrets
 from models.vocabulary.states import Role, Status
@@ -26,6 +26,7 @@ from stores.base import Store
 from stores.opening import open_store
 from workers.recorder.aftermath import RECOVERED, aftermath, start_of
 from workers.recorder.capture.opening import open_channel
+from workers.recorder.capture.reception import Change
 from workers.recorder.link import Link
 from workers.recorder.mixer.gallery import download
 from workers.recorder.segment.recovery import recover
@@ -233,6 +234,7 @@ class Recorder:
             on_first_frame=self._first_frame,
             on_slice=self._closed,
             on_warning=self._warn,
+            on_stream=self._stream,
             download=lambda url: download(url, settings().allow_networks),
         )
         if self._gone.is_set():
@@ -374,6 +376,10 @@ class Recorder:
 
     def _warn(self, text: str) -> None:
         self._link.send(pipe.Warn(text=text))
+
+    def _stream(self, change: Change, at_ms: int) -> None:
+        kind: Literal["audio", "video"] = "audio" if change.kind is TrackKind.AUDIO else "video"
+        self._link.send(pipe.Stream(uid=change.user, kind=kind, receiving=change.receiving, at_ms=at_ms))
 
     async def _beat(self) -> None:
         while True:

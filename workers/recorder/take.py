@@ -18,6 +18,7 @@ from models.vocabulary.errors import ChannelUnreachable
 from models.vocabulary.spec import RecordingSpec
 from models.vocabulary.ticks import frame_at_or_after, frame_tick, seconds, ticks
 from models.vocabulary.timing import Clock
+from workers.recorder.capture.reception import Change, Reception
 from workers.recorder.capture.roster import Roster
 from workers.recorder.mixer.director import Director, missing_sources
 from workers.recorder.mixer.gallery import Download, download
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 Reason = Literal["finish", "cut", "idle", "kicked", "token", "limit", "closed", "stdin"]
 #: Once told to finish nobody waits for the playout delay: what left its sender before the end has this long to arrive.
 LAST_UNITS_S = 0.25
+#: So often we look who has fallen silent.
+LOOK_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Take:
         on_first_frame: Callable[[int], None],
         on_slice: Callable[[ClosedSlice], None],
         on_warning: Callable[[str], None],
+        on_stream: Callable[[Change, int], None] = lambda _change, _at_ms: None,
         download: Download = download,
     ) -> None:
         self._begin = begin
@@ -77,7 +81,11 @@ class Take:
         self._on_warning = on_warning
         self._download = download
 
+        self._on_stream = on_stream
+
         self._roster = Roster(begin.spec)
+        self._reception = Reception()
+        self._look_at_s = 0.0
         self._delay_s = begin.spec.playout_delay_ms / 1000
         self._zero: Zero | None = None
         self._programme: Programme | None = None
@@ -275,6 +283,10 @@ class Take:
         if self._broken is not None:
             raise self._broken
         now_s = self._clock.now()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + LOOK_EVERY_S
+            for change in self._reception.look(now_s):
+                self._streams(change)
         if self._roster.present:
             self._opened_at_s = now_s
             if self._zero is not None:
@@ -324,6 +336,8 @@ class Take:
         match event.kind:
             case EventKind.TRACK_ADDED if event.track is not None:
                 self._follow(event.track)
+            case EventKind.TRACK_REMOVED if event.track is not None:
+                self._streams(self._reception.removed(event.track.id))
             case EventKind.SYNCED:
                 self._synced = True
             case EventKind.CLOSED:
@@ -332,8 +346,16 @@ class Take:
                 pass
         self._changed.set()
 
+    def _streams(self, change: Change | None) -> None:
+        if change is not None and self._zero is not None:
+            self._on_stream(change, self._zero.t0_ms + round((change.at_s - self._zero.at_s) * 1000))
+
     def _follow(self, track: Track) -> None:
         wanted = self._roster.takes(track)
+        if wanted:
+            self._reception.added(track)
+        else:
+            self._streams(self._reception.removed(track.id))
         channel = self._channel
         layer = self._layers.setdefault(track.id, first_layer(self._spec)) if wanted else Layer.HIGH
         self._beside(channel.subscribe(track.id, self._unit, layer) if wanted else channel.unsubscribe(track.id))
@@ -349,6 +371,7 @@ class Take:
         assert self._programme is not None
         at_90k = ticks(unit.t - self._zero.at_s)
         self._roster.picture(unit.track, at_90k)
+        self._streams(self._reception.unit(unit.track, unit.t))
         self._programme.push(unit, at_90k)
 
     def _want_key(self, track_id: str) -> None:
