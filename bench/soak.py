@@ -43,20 +43,20 @@ from workers.recorder.clock import VIRTUAL_START_MS, VirtualClock, run_virtual
 from workers.recorder.mixer.planes import planes_of
 from workers.recorder.programme import Programme
 from workers.recorder.segment.slices import ClosedSlice
+from workers.synthetic import media
 from workers.synthetic.pictures import yuv
 
 FPS: Final = 15
 USERS: Final = 19  # two more than there are regions
 _SIZES: Final = ((128, 72), (160, 90), (96, 128))
-#: Chroma further than this from grey belongs to somebody; nearer than this to a user's, it is his.
-_COLOURED: Final = 14
-_HIS: Final = 12
+#: Chroma nearer to grey than this is nobody's: a flash that fades, a background. Hues this near are the same.
+_COLOURED: Final = 28
+_SAME_RAD: Final = 0.14
 
 
 def colours() -> list[str]:
-    """So many colours that no two are near each other in chroma."""
-    places = [(46, n / 12) for n in range(12)] + [(23, n / 7) for n in range(7)]
-    return [_rgb(r * np.cos(2 * np.pi * turn), r * np.sin(2 * np.pi * turn)) for r, turn in places]
+    """So many hues that a flash may fade any of them and none becomes another."""
+    return [_rgb(54 * np.cos(turn), 54 * np.sin(turn)) for turn in (2 * np.pi * n / USERS for n in range(USERS))]
 
 
 def _rgb(u: float, v: float) -> str:
@@ -142,7 +142,7 @@ class Judge:
     def __init__(self, on_minute: Callable[[Verdict], None]) -> None:
         self.verdict = Verdict()
         self.scenes: list[tuple[int, Scene]] = []  # from which tick on
-        self._chroma = {f"u{n}": yuv(colour)[1:] for n, colour in enumerate(colours(), start=1)}
+        self._hue = {f"u{n}": _hue(*yuv(colour)[1:]) for n, colour in enumerate(colours(), start=1)}
         self._on_minute = on_minute
 
     def closed(self, slice_: ClosedSlice) -> None:
@@ -156,6 +156,7 @@ class Judge:
                 self._judge(frame)
         slice_.path.unlink()
         if self.verdict.frames % (60 * FPS) < 6 * FPS:
+            media._video_run.cache_clear()  # the channel's encoded loops are no memory of the recorder's
             self.verdict.memory_mb.append(resident_mb())
             self._on_minute(self.verdict)
 
@@ -183,15 +184,19 @@ class Judge:
         self.verdict.cells += 1
         if coloured.mean() < 0.2:
             return  # a flash, a background, or a marker
-        seen = float(np.median(du[coloured])) + 128, float(np.median(dv[coloured])) + 128
-        distance = {uid: float(np.hypot(seen[0] - cu, seen[1] - cv)) for uid, (cu, cv) in self._chroma.items()}
+        seen = _hue(float(np.median(du[coloured])) + 128, float(np.median(dv[coloured])) + 128)
+        distance = {uid: abs(np.angle(np.exp(1j * (seen - hue)))) for uid, hue in self._hue.items()}
         nearest = min(distance, key=lambda uid: distance[uid])
-        if distance[nearest] > _HIS:
+        if distance[nearest] > _SAME_RAD:
             return  # torn by loss: nobody's
         if nearest == item.user and item.kind is ItemKind.SOURCE:
             self.verdict.recognised += 1
         elif len(self.verdict.wrong) < 20:
             self.verdict.wrong.append(f"frame {n}: the cell of {item.user} ({item.kind.value}) shows {nearest}")
+
+
+def _hue(u: float, v: float) -> float:
+    return float(np.arctan2(v - 128, u - 128))
 
 
 def soak(seed: int, seconds: float, kind: LayoutKind, folder: Path, on_minute: Callable[[Verdict], None]) -> Verdict:

@@ -74,11 +74,16 @@ class Accumulator:
 
     def add(self, at: int, samples: Samples) -> bool:
         """Whether all of it came in time. What lies further ahead than the ring reaches is left out too."""
-        first, last = max(at, self.base), min(at + samples.shape[1], self.base + _REACH)
+        count = samples.shape[1]
+        if at >= self.base and at + count <= self.base + _REACH:
+            column = at - self._origin
+            self._sum[:, column : column + count] += samples
+            return True
+        first, last = max(at, self.base), min(at + count, self.base + _REACH)
         if first < last:
             column = first - self._origin
             self._sum[:, column : column + last - first] += samples[:, first - at : last - at]
-        return first == at and last == at + samples.shape[1]
+        return first == at and last == at + count
 
     def read(self, count: int) -> Samples:
         """A copy of the next samples."""
@@ -112,6 +117,7 @@ class AudioTrack:
         self._codec = ""
         self._context: AudioCodecContext | None = None
         self._resampler: AudioResampler | None = None
+        self._seen_plain = False
         self._failures = 0
         self._lost = False
         self._reported = False
@@ -126,8 +132,9 @@ class AudioTrack:
 
     def advance(self, tick_90k: int, into: Accumulator, frame_end: int) -> None:
         """Decode and place all units that begin before a tick; what the frame up to a sample lacks then is concealed."""
-        while self._units and self._units[0][0] < tick_90k:
-            at_90k, unit = self._units.popleft()
+        units = self._units
+        while units and units[0][0] < tick_90k:
+            at_90k, unit = units.popleft()
             samples = self._decoded(unit)
             if samples is not None and samples.shape[1]:
                 self._place(samples, sample_at(at_90k) - (_OPUS_DELAY if unit.codec == "opus" else 0), unit.gap, into)
@@ -171,8 +178,8 @@ class AudioTrack:
             if unit.codec != self._codec or self._context is None:
                 self._codec = unit.codec
                 self._context, self._resampler = _opened(unit.codec, self._channels), None
-            frames = self._context.decode(Packet(unit.data))
-            pieces = [self._plain(frame) for frame in frames]
+                self._seen_plain = False
+            pieces = [self._plain(frame) for frame in self._context.decode(Packet(unit.data))]
         except (av.FFmpegError, KeyError, ValueError):
             self._failed()
             return None
@@ -185,9 +192,11 @@ class AudioTrack:
     def _plain(self, frame: AudioFrame) -> Samples:
         """(channels, n) floats at 48 kHz."""
         wanted = "stereo" if self._channels == 2 else "mono"
+        if self._codec == "opus" and self._seen_plain:
+            return _rows(frame)  # one decoder of Opus never changes what it gives
         if (frame.format.name, frame.sample_rate, frame.layout.name) == ("fltp", SAMPLE_RATE, wanted):
-            rows = [samples_of(plane, frame.samples) for plane in frame.planes]
-            return rows[0][np.newaxis] if len(rows) == 1 else np.stack(rows)
+            self._seen_plain = True
+            return _rows(frame)
         if self._resampler is None:
             self._resampler = AudioResampler("fltp", wanted, SAMPLE_RATE)
         frame.pts, frame.time_base = None, Fraction(1, frame.sample_rate)
@@ -204,6 +213,14 @@ class AudioTrack:
             self._on_warning(f"track {self.track} cannot be decoded ({self._codec}) and is left out")
 
 
+def _rows(frame: AudioFrame) -> Samples:
+    """(channels, n) of planar floats; of one channel, without a copy."""
+    planes, count = frame.planes, frame.samples
+    if len(planes) == 1:
+        return samples_of(planes[0], count).reshape(1, count)
+    return np.stack([samples_of(plane, count) for plane in planes])
+
+
 def _opened(codec: str, channels: int) -> AudioCodecContext:
     context = av.CodecContext.create(_DECODERS[codec], "r")
     assert isinstance(context, AudioCodecContext)
@@ -215,6 +232,8 @@ def _opened(codec: str, channels: int) -> AudioCodecContext:
 
 def _fitted(samples: Samples, placed: Placed) -> Samples:
     """The samples as `placed` says: cut, stretched by linear interpolation, faded in at a seam."""
+    if placed.length == samples.shape[1] and not placed.seam:
+        return samples  # nearly all
     samples = samples[:, placed.skip :]
     count = samples.shape[1]
     if count != placed.length:

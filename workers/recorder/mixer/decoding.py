@@ -81,8 +81,10 @@ class VideoTrack:
 
     def hold(self, until_90k: int) -> None:
         """Decode all units up to a tick; others that have come (a muted camera's black ones, say) are not looked at."""
-        while self._units and self._units[0][0] <= until_90k:
-            at_90k, unit = self._take()
+        units = self._units
+        while units and units[0][0] <= until_90k:
+            at_90k, unit = units.popleft()
+            self._bytes -= len(unit.data)
             if self._usable(unit, at_90k):
                 self._decode(unit, at_90k)
 
@@ -116,6 +118,8 @@ class VideoTrack:
     def _usable(self, unit: Unit, at_90k: int) -> bool:
         if unit.codec != self._codec:
             self._codec, self._context = unit.codec, None
+        elif not (unit.key or unit.gap) and self._context is not None and self._frozen_since_90k is None:
+            return True  # nearly all
         if unit.key:
             self._frozen_since_90k = None
             if self._fruitless:

@@ -21,7 +21,7 @@ _STRETCH: Final = 960
 _FAR: Final = SAMPLE_RATE * 10 // 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Placed:
     """Skip so many decoded samples, stretch the rest to `length`, add them from sample `at` on."""
 

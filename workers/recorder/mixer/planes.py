@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 from av.audio.plane import AudioPlane
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
@@ -16,12 +17,15 @@ Planes = tuple[Bytes, Bytes, Bytes]
 
 def planes_of(frame: VideoFrame) -> Planes:
     """Y, U and V of a yuv420p picture, (rows, columns) each; chroma of odd sizes is rounded up."""
-    sizes = ((frame.height, frame.width), *(((frame.height + 1) // 2, (frame.width + 1) // 2),) * 2)
-    y, u, v = (
-        np.frombuffer(cast(memoryview, plane), np.uint8).reshape(-1, plane.line_size)[:rows, :columns]
-        for plane, (rows, columns) in zip(frame.planes, sizes, strict=True)
-    )
-    return y, u, v
+    width, height = frame.width, frame.height
+    y, u, v = frame.planes
+    rows, columns = (height + 1) // 2, (width + 1) // 2
+    return _rows(y, height, width), _rows(u, rows, columns), _rows(v, rows, columns)
+
+
+def _rows(plane: VideoPlane, rows: int, columns: int) -> Bytes:
+    stride = plane.line_size
+    return np.frombuffer(cast(memoryview, plane), np.uint8, rows * stride).reshape(rows, stride)[:, :columns]
 
 
 def samples_of(plane: AudioPlane, count: int) -> Samples:

@@ -17,7 +17,7 @@ from workers.recorder.mixer.planes import Bytes, Planes, planes_of
 _SHAPE_TOLERANCE: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Picture:
     """A source's newest decoded frame. `rotation` as in `Unit`."""
 
@@ -106,7 +106,7 @@ class Tile:
         turned = picture.rotation % 180 == 90
         w, h = (self.item.h, self.item.w) if turned else (self.item.w, self.item.h)
         if self.item.fit is Fit.CROP:
-            return _turned(self._scaled(self._crop(picture.frame, w, h), w, h), picture.rotation)
+            return _turned(self._cropped_to(picture.frame, w, h), picture.rotation)
         inner = fit_into(picture.frame.width, picture.frame.height, w, h)
         if self._see_through:
             return self._fitted_bare(picture, turned)
@@ -122,19 +122,22 @@ class Tile:
         w, h = (inner[3], inner[2]) if turned else inner[2:]
         return _turned(self._scaled(picture.frame, w, h), picture.rotation)
 
-    def _crop(self, frame: VideoFrame, w: int, h: int) -> VideoFrame:
+    def _cropped_to(self, frame: VideoFrame, w: int, h: int) -> Planes:
+        plain = _is_plain(frame)
         box = crop_to_shape(frame.width, frame.height, w, h)
-        if box[2:] == (frame.width, frame.height):
-            return frame
-        frame = self._plain(frame)
+        if box[2] == frame.width and box[3] == frame.height:
+            return self._scaled(frame, w, h)
+        if not plain:
+            frame = self._reformatted(frame, frame.width, frame.height)
+        inner = part(planes_of(frame), *box)
+        if box[2] == w and box[3] == h:
+            return inner
         if self._cropped is None or (self._cropped.width, self._cropped.height) != box[2:]:
             self._cropped = VideoFrame(box[2], box[3], "yuv420p")
             self._cropped_planes = planes_of(self._cropped)
-        lay(self._cropped_planes, part(planes_of(frame), *box), 1.0)
-        return self._cropped
-
-    def _plain(self, frame: VideoFrame) -> VideoFrame:
-        return frame if _is_plain(frame) else self._reformatted(frame, frame.width, frame.height)
+        for below, above in zip(self._cropped_planes, inner, strict=True):
+            below[:] = above
+        return planes_of(self._reformatted(self._cropped, w, h))
 
     def _scaled(self, frame: VideoFrame, w: int, h: int) -> Planes:
         if (frame.width, frame.height) != (w, h) or not _is_plain(frame):
