@@ -10,10 +10,12 @@ from fastapi import Depends, Path, Request
 
 from gateway.answers import CredentialsMissing
 from gateway.runtime import Runtime, runtime
-from models.vocabulary.errors import Unauthorized, UnknownApp
+from models.vocabulary.errors import RateLimited, Unauthorized, UnknownApp
 
 MAX_HEADER: Final = 8_192
 MAX_APPID: Final = 64
+#: What the contract limits: its own calls. Records, jobs and notices are asked for otherwise.
+LIMITED: Final = "/cloud_recording/"
 
 AppId = Annotated[str, Path(description="The app's id.", examples=["5f3c0de0b4a14c2b9d2c4ad7c8d1c3b0"])]
 
@@ -23,7 +25,9 @@ async def customer(request: Request, appid: AppId, run: Annotated[Runtime, Depen
     key, secret = basic(request.headers.get("authorization", ""))
     if not 0 < len(appid) <= MAX_APPID or not appid.isprintable():
         raise UnknownApp
-    await run.sql(run.service.authenticate, appid, key, secret)
+    per_s = await run.sql(run.service.authenticate, appid, key, secret)
+    if LIMITED in request.url.path and not await run.limit.admits(appid, per_s):
+        raise RateLimited
     return appid
 
 

@@ -18,6 +18,7 @@ _COMMON: Final[tuple[type[e.ReelyardError], ...]] = (
     e.BadBody,
     e.UnknownApp,
     e.Unauthorized,
+    e.RateLimited,
     e.StateUnavailable,
     e.Internal,
 )

@@ -11,6 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from fastapi import Request
 
+from gateway.limit import RateLimit
 from gateway.watcher import Watcher
 from scheduler.service import Glance, Service
 
@@ -25,6 +26,7 @@ class Runtime:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.watcher = Watcher(self._glance)
+        self.limit = RateLimit(service.settings.broker_url)
         self._threads = ThreadPoolExecutor(SQL_THREADS, thread_name_prefix="sql")
 
     async def sql(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -35,6 +37,7 @@ class Runtime:
 
     async def close(self) -> None:
         await self.watcher.close()
+        await self.limit.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _glance(self, sids: Collection[str]) -> dict[str, Glance]:

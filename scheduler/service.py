@@ -398,11 +398,12 @@ class Service:
 
     # -- who asks, and health -----------------------------------------------------------------------------------
 
-    def authenticate(self, appid: str, key: str, secret: str) -> None:
-        """Raises `UnknownApp` or `Unauthorized`."""
+    def authenticate(self, appid: str, key: str, secret: str) -> int:
+        """How many requests a second the app may do. Raises `UnknownApp` or `Unauthorized`."""
         with self.database.unit() as session:
-            apps.get(session, appid)
+            app = apps.get(session, appid)
             apps.authenticate(session, key, secret, appid)
+            return apps.limits(app).requests_per_s
 
     def ready(self) -> dict[str, str]:
         """What keeps the farm from recording, by part; empty: nothing."""

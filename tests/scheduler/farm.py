@@ -127,6 +127,7 @@ class Farm:
     def add_app(
         self, appid: str = APPID, *, store: StoreAddress | None = FOLDER, channel: str = "scripted:a.json", **more: Any
     ) -> None:
+        more.setdefault("limits", apps.Limits(requests_per_s=100_000, max_recordings=0))
         with self.database.unit() as session:
             apps.add(session, appid=appid, name="an app", channel=channel, store=store, **more)
             self.key, self.secret = apps.new_key(session, [appid])
