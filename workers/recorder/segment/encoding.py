@@ -49,6 +49,7 @@ THRIFTY: Final = "superfast"
 _CORES_720P30: Final = 0.36
 
 TICK: Final = Fraction(1, TICKS_PER_S)
+_SAMPLE_TIME: Final = Fraction(1, SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Encode:
     def __init__(self, spec: RecordingSpec, first_90k: int, *, warm_frames: int = 0, preset: str = PRESET) -> None:
         self.fps = spec.video.fps
         self.slice_s = spec.slice_s
+        self._frame_time = Fraction(1, self.fps)
         self.first_frame = frame_at_or_after(first_90k, self.fps)
         self.first_90k = frame_tick(self.first_frame, self.fps) if spec.has_video else first_90k
         self.first_audio = audio_frame_from(self.first_90k)
@@ -158,7 +160,7 @@ class Encode:
         stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo" if spec.audio.channels == 2 else "mono")
         context = stream.codec_context
         context.bit_rate = spec.audio.bitrate_bps
-        context.time_base = Fraction(1, SAMPLE_RATE)
+        context.time_base = _SAMPLE_TIME
         context.options = {"aac_coder": "fast"}  # the twoloop coder errs audibly at transients
         return stream
 
@@ -167,7 +169,7 @@ class Encode:
         assert self.video is not None
         n = self.next_frame
         self.next_frame += 1
-        frame.pts, frame.time_base = n, Fraction(1, self.fps)
+        frame.pts, frame.time_base = n, self._frame_time
         frame.pict_type = PictureType.I if self._starts_piece(n) else PictureType.NONE
         yield from self._owned_video(self.video.codec_context.encode(frame))
 
@@ -196,7 +198,7 @@ class Encode:
         self.next_audio += 1
         for plane, channel in zip(self._sound.planes, samples, strict=True):
             samples_of(plane, AAC_SAMPLES)[:] = channel
-        self._sound.pts, self._sound.time_base = j * AAC_SAMPLES, Fraction(1, SAMPLE_RATE)
+        self._sound.pts, self._sound.time_base = j * AAC_SAMPLES, _SAMPLE_TIME
         yield from self._owned_audio(self.audio.codec_context.encode(self._sound))
 
     def flush(self) -> Iterator[Coded]:
