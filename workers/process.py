@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,8 +41,7 @@ class RecorderProcess:
         self._outbox.put(pipe.line(message))
 
     def kill(self) -> None:
-        if self._child.poll() is None:
-            self._child.send_signal(signal.SIGKILL)
+        self._child.kill()
 
     def hang_up(self) -> None:
         """End of stdin: the recorder closes its slice and leaves."""
@@ -51,7 +49,6 @@ class RecorderProcess:
 
     def _write(self) -> None:
         stdin = self._child.stdin
-        assert stdin is not None
         try:
             while (line := self._outbox.get()) is not None:
                 stdin.write(line)
@@ -61,7 +58,6 @@ class RecorderProcess:
             return  # it is dying; its exit is on the way and is acted upon
 
     def _read(self) -> None:
-        assert self._child.stdout is not None
         for raw in self._child.stdout:
             self._tell(Line(self, raw))
         code = self._child.wait()

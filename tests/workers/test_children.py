@@ -1,4 +1,4 @@
-"""Recorder processes: one always ready, none outlives its worker, and no secret where others may look."""
+"""Recorder processes: born in no time, none outlives its worker, and no secret where others may look."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from models.vocabulary import pipe
 from models.vocabulary.spec import FolderStore, Secrets
 from tests.recorder.virtual import SID, scene, spec, user
-from workers.children import Nursery, child_environment
+from workers.children import Child, Nursery, child_environment
 from workers.spool import Spool
 
 WORKER = """
@@ -43,6 +43,13 @@ def gone(pid: int) -> bool:
         return True
 
 
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except FileNotFoundError:
+        return 0
+
+
 @pytest.fixture
 def nursery() -> Iterator[Nursery]:
     it = Nursery()
@@ -50,48 +57,49 @@ def nursery() -> Iterator[Nursery]:
     it.close()
 
 
-def test_the_spare_is_used_and_another_made_ready(nursery: Nursery) -> None:
-    until(lambda: nursery._spare is not None)
-    spare = nursery._spare
-    child = nursery.spawn()
-    assert child is spare
-    until(lambda: nursery._spare not in (None, child))
-    assert child.stdin is not None
+def end(child: Child) -> int:
     child.stdin.close()
-    assert child.wait(timeout=15) == 0  # a spare that nobody needed
+    return child.wait(timeout=15)
 
 
-def test_a_dead_spare_is_not_handed_out(nursery: Nursery) -> None:
-    until(lambda: nursery._spare is not None)
-    spare = nursery._spare
-    assert spare is not None
-    spare.kill()
-    spare.wait()
+def test_children_are_born_in_no_time_once_their_mother_is_up(nursery: Nursery) -> None:
+    assert nursery.warm(30)
+    born = [nursery.spawn() for _ in range(10)]
+    assert len({child.pid for child in born}) == 10
+    assert {parent_of(child.pid) for child in born} == {parent_of(born[0].pid)}, "one mother, and not this process"
+    assert parent_of(born[0].pid) != os.getpid()
+    assert [end(child) for child in born] == [2] * 10  # nobody told them what to record
+
+
+def test_how_a_child_ended_is_known(nursery: Nursery) -> None:
     child = nursery.spawn()
-    assert child.pid != spare.pid
     assert child.poll() is None
-    assert child.stdin is not None
-    child.stdin.close()
-    child.wait(timeout=15)
+    child.kill()
+    assert child.wait(timeout=10) == -signal.SIGKILL
+    assert child.poll() == -signal.SIGKILL
+    child.kill()  # its number may be another's by now: nothing happens
 
 
-def test_a_machine_without_room_says_so_and_recovers(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
-    from workers import children
-
-    def full() -> children.Child:
-        raise OSError(11, "Resource temporarily unavailable")
-
-    until(lambda: nursery._spare is not None)
-    with monkeypatch.context() as patch:
-        patch.setattr(children, "start", full)
-        first = nursery.spawn()  # the spare
-        with pytest.raises(OSError, match="temporarily"):
-            nursery.spawn()
+def test_when_the_mother_is_killed_her_children_go_on_and_another_takes_her_place(nursery: Nursery) -> None:
+    first = nursery.spawn()
+    mother = parent_of(first.pid)
+    os.kill(mother, signal.SIGKILL)
+    until(lambda: gone(mother))
     second = nursery.spawn()
+    assert parent_of(second.pid) not in (mother, 0)
+    assert first.poll() is None
     for child in (first, second):
-        assert child.stdin is not None
-        child.stdin.close()
-        child.wait(timeout=15)
+        end(child)
+
+
+def test_the_mother_leaves_with_the_nursery_and_her_children_stay_until_they_are_done() -> None:
+    nursery = Nursery()
+    child = nursery.spawn()
+    mother = parent_of(child.pid)
+    nursery.close()
+    until(lambda: gone(mother))
+    assert child.poll() is None
+    end(child)
 
 
 def test_secrets_of_the_worker_are_not_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +138,3 @@ def test_when_its_worker_is_killed_a_recorder_closes_its_slice_and_leaves(
     kinds = [e.type for _, e in Spool(spool).read()]
     assert (kinds[:2], kinds[-2:]) == (["begun", "zero"], ["slice", "closed"])
     worker.stdout.close()
-
-
-def test_a_recorder_whose_worker_died_before_it_was_up_does_not_stay(tmp_path: Path) -> None:
-    environment = child_environment() | {"REELYARD_PARENT_PID": str(os.getpid() + 1)}
-    child = subprocess.run(
-        [sys.executable, "-m", "workers.recorder"], env=environment, capture_output=True, timeout=20, check=False
-    )
-    assert child.returncode == 1
-    assert b"is gone" in child.stderr

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +18,12 @@ from models.vocabulary.spec import FolderStore
 from models.vocabulary.states import Role, TenureState, Wanted
 from tests.recorder.virtual import user
 from tests.workers.rig import SECRET, SID, Rig
-from workers import children
+from workers.children import Child, Nursery
 from workers.salvage import Salvage
 
 Make = Callable[[Database], Rig]
+
+BIRTH = Nursery.spawn
 
 
 def ended_well(rig: Rig) -> None:
@@ -101,6 +101,7 @@ def test_while_the_database_is_away_the_recording_goes_on(
     it.recording()
     it.dispatch()
     it.slices(0)
+    it.until(it.playlist.exists, "its playlist")
     before = it.playlist.read_text()
     with away(sqlite, monkeypatch):
         time.sleep(4)
@@ -134,20 +135,15 @@ def test_what_the_recorder_says_while_the_database_is_away_is_written_down_later
 ) -> None:
     it = rig(sqlite)
     it.recording(user("a", (30, "join")))  # nobody publishes: no file will say that it is up
-    start = children.start
     gate: list[object] = []
 
-    def when_away() -> children.Child:
-        gate.append(outage.__enter__())
-        return start()
+    def when_away(nursery: Nursery) -> Child:
+        if not gate:
+            gate.append(outage.__enter__())
+        return BIRTH(nursery)
 
     outage = away(sqlite, monkeypatch)
-    it.until(lambda: it.node._nursery._spare is not None, "a spare")
-    spare = it.node._nursery._spare
-    assert spare is not None
-    spare.kill()
-    spare.wait()
-    monkeypatch.setattr(children, "start", lambda: when_away() if not gate else start())
+    monkeypatch.setattr(Nursery, "spawn", when_away)
     it.dispatch()
     it.until(lambda: gate, "the outage begins with the recorder")
     time.sleep(2.5)
@@ -159,7 +155,7 @@ def test_what_the_recorder_says_while_the_database_is_away_is_written_down_later
 def test_a_recorder_that_keeps_dying_is_given_up_with_a_reason(
     database: Database, rig: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(children, "start", stillborn)
+    monkeypatch.setattr(Nursery, "spawn", stillborn)
     it = rig(database)
     it.recording()
     it.dispatch()
@@ -170,9 +166,11 @@ def test_a_recorder_that_keeps_dying_is_given_up_with_a_reason(
     assert row.live_key is None
 
 
-def stillborn() -> children.Child:
-    argv = [sys.executable, "-c", "raise SystemExit(1)"]
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+def stillborn(nursery: Nursery) -> Child:
+    child = BIRTH(nursery)
+    child.kill()
+    child.wait(10)
+    return child
 
 
 def test_a_poisoned_recording_keeps_what_it_has(sqlite: Database, rig: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,17 +179,11 @@ def test_a_poisoned_recording_keeps_what_it_has(sqlite: Database, rig: Make, mon
     it.recording()
     it.dispatch()
     it.slices(0)
-    start = children.start
 
-    def sickly() -> children.Child:
-        return start() if it.row().fault else stillborn()
+    def sickly(nursery: Nursery) -> Child:
+        return BIRTH(nursery) if it.row().fault else stillborn(nursery)
 
-    monkeypatch.setattr(children, "start", sickly)
-    it.until(lambda: it.node._nursery._spare is not None, "a spare")
-    spare = it.node._nursery._spare
-    assert spare is not None
-    spare.kill()
-    spare.wait()
+    monkeypatch.setattr(Nursery, "spawn", sickly)
     it.kill()
     row = it.status(20)
     assert row.fault is not None

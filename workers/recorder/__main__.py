@@ -1,16 +1,23 @@
-"""`python -m workers.recorder`: a worker's child. It takes its orders from stdin and tells its facts on stdout.
+"""`python -m workers.recorder`: the mother of a node's recorders. Its stdin is a socket to the worker.
 
-What to record, and every secret, comes in the first line of stdin; until then it waits, with everything imported.
+A new interpreter needs a second of CPU to import libav, numpy and the stores. The mother has done so once and forks: a
+start, a restart, or fifty of them after another host's death, cost milliseconds each. She has one thread, opens nothing
+and records nothing, so that a fork is safe. When the worker goes, its end of the socket closes and she leaves.
+
+On the socket: one byte and two descriptors (the child's stdin and stdout) ask for a child; JSON lines tell the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
+import gc
+import json
 import logging
 import os
 import random
+import select
 import signal
+import socket
 import sys
 
 from models import logs
@@ -18,64 +25,107 @@ from models.vocabulary import pipe
 from workers.recorder.capture import whip  # noqa: F401 - imported ahead: a start must not wait for it
 from workers.recorder.clock import RealClock
 from workers.recorder.link import StdioLink
+from workers.recorder.naming import name_process
 from workers.recorder.recorder import Recorder
 
-PR_SET_PDEATHSIG = 1
-PR_SET_NAME = 15
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
-#: The worker is dead: so long the recorder may take to close its slice before it goes.
+#: The worker is dead: so long a recorder may take to close its slice before it goes.
 LAST_WORDS_S = 10.0
 
-_libc = ctypes.CDLL(None, use_errno=True)
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the farm, which ends recorders in order
+    logs.configure("recorder", os.environ.get("REELYARD_LOG_LEVEL", "INFO"))
+    logging.getLogger("libav").setLevel(logging.ERROR)
+    name_process("recorders")
+    worker = socket.socket(fileno=os.dup(0))
+    gc.freeze()  # what is imported is shared with every child
+    serve(worker)
 
 
-def keep_heap_small() -> None:
-    """One heap for all threads, and freed pages go back (mallopt(3)): glibc's own defaults cost 40 MB with 17 users."""
-    if hasattr(_libc, "mallopt"):  # not with musl
-        _libc.mallopt(M_ARENA_MAX, 1)
-        _libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
-        _libc.mallopt(M_TRIM_THRESHOLD, 1 << 18)
+def serve(worker: socket.socket) -> None:
+    """Give birth when asked, and tell who has left; until the worker goes."""
+    woken, wake = os.pipe()
+    for end in (woken, wake):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    tell(worker, {"ready": os.getpid()})
+    while True:
+        ready, _, _ = select.select([worker.fileno(), woken], [], [])
+        if woken in ready:
+            os.read(woken, 512)
+            bury(worker)
+        if worker.fileno() in ready:
+            asked, descriptors, _, _ = socket.recv_fds(worker, 1, 2)
+            if not asked:
+                return
+            bear(worker, *descriptors)
 
 
-def follow_parent() -> None:
-    """Learn of the worker's death by SIGTERM too, not only by the end of stdin (prctl(2))."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    expected = os.environ.get("REELYARD_PARENT_PID")
-    if expected is not None and os.getppid() != int(expected):
-        raise SystemExit("the worker that started this recorder is gone")
+def bear(worker: socket.socket, stdin_fd: int, stdout_fd: int) -> None:
+    try:
+        pid = os.fork()
+    except OSError as error:
+        tell(worker, {"refused": error.strerror or str(error)})
+        pid = -1
+    if pid == 0:
+        worker.close()
+        os._exit(child(stdin_fd, stdout_fd))
+    os.close(stdin_fd)
+    os.close(stdout_fd)
+    if pid > 0:
+        tell(worker, {"born": pid})
 
 
-async def run() -> int:
-    loop = asyncio.get_running_loop()
-    # Stray prints (a library's) must not end up in the pipe: stdout becomes stderr, the pipe keeps its own descriptor.
-    out_fd = os.dup(1)
+def bury(worker: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        tell(worker, {"left": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+def tell(worker: socket.socket, message: dict[str, object]) -> None:
+    try:
+        worker.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        return  # the worker is gone; the end of the socket says so too
+
+
+def child(stdin_fd: int, stdout_fd: int) -> int:
+    """A recorder from here on. Its exit code."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(stdin_fd, 0)
+    # Stray prints (a library's) must not end up in the pipe: stdout is stderr, the pipe has its own descriptor.
     os.dup2(2, 1)
+    try:
+        return asyncio.run(record(stdout_fd))
+    except BaseException:
+        logging.getLogger(__name__).exception("the recorder failed")
+        return 1
+    finally:
+        # The interpreter's own teardown would wait for executor threads that hang in a dead store's socket.
+        sys.stderr.flush()
+
+
+async def record(out_fd: int) -> int:
     link = await StdioLink.open(0, out_fd)
     messages = link.messages()
-    link.send(pipe.Alive(n=0))  # everything is imported: a start need not wait
     first = await anext(messages, None)
-    if first is None:
-        return 0  # a spare that nobody needed
     if not isinstance(first, pipe.Begin):
         return 2
-    _libc.prctl(PR_SET_NAME, f"rec {first.sid[:8]}".encode())
+    name_process(f"rec {first.sid[:8]}")
+    loop = asyncio.get_running_loop()
     with logs.bound(sid=first.sid, epoch=first.epoch):
         recorder = Recorder(first, link, messages, RealClock(first.wall_offset_ms), random.random)
         loop.add_signal_handler(signal.SIGTERM, recorder.orphaned)
         recorder.on_orphaned = lambda: loop.call_later(LAST_WORDS_S, os._exit, 3)
         return await recorder.run()
-
-
-def main() -> None:
-    keep_heap_small()
-    follow_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logs.configure("recorder", os.environ.get("REELYARD_LOG_LEVEL", "INFO"))
-    logging.getLogger("libav").setLevel(logging.ERROR)
-    code = asyncio.run(run())
-    # The interpreter's own teardown would wait for executor threads that hang in a dead store's socket.
-    sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":
