@@ -40,6 +40,7 @@ from workers.recorder import take
 from workers.recorder.capture.script import Script
 from workers.recorder.capture.scripted import ScriptedChannel
 from workers.recorder.clock import VIRTUAL_START_MS, VirtualClock, run_virtual
+from workers.recorder.mixer.canvas import overlap
 from workers.recorder.mixer.planes import planes_of
 from workers.recorder.programme import Programme
 from workers.recorder.segment.slices import ClosedSlice
@@ -171,8 +172,10 @@ class Judge:
         if n % 5 and at_90k - self.scenes[0][0] > 3 * 6_000:
             return  # a picture that changes only by what its users send is looked at three times a second
         _, u, v = planes_of(frame)
-        for item in self.scenes[0][1].items:
-            if item.kind is not ItemKind.TEXT and item.w >= 32 and item.h >= 32:
+        cells = [item for item in self.scenes[0][1].items if item.kind is not ItemKind.TEXT]
+        for item in cells:
+            hidden = any(other.z > item.z and overlap(item, other) for other in cells)
+            if item.w >= 32 and item.h >= 32 and not hidden:
                 self._cell(n, item, u, v)
 
     def _cell(self, n: int, item: Item, u: np.ndarray[Any, Any], v: np.ndarray[Any, Any]) -> None:
