@@ -6,7 +6,6 @@ Only shapes: ranges and rules between fields are judged by `scheduler.rules`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from models.vocabulary.spec import Mode
 
@@ -19,7 +18,8 @@ class Acquire:
     resource_expired_hour: int = 72
     region: str = ""
     exclude_resource_ids: tuple[str, ...] = ()
-    start_parameter: dict[str, Any] | None = field(default=None, repr=False)  # may hold keys: never stored as it is
+    start_digest: str = ""  # of startParameter: it may hold keys, so it is never stored as it is
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,41 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshots:
+    """snapshotConfig."""
+
+    interval_s: int = 10
+    file_types: tuple[str, ...] = ("jpg",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionService:
+    """One of extensionServiceConfig's: the web recorder, or RTMP publishing."""
+
+    name: str
+    error_policy: str = ""
+    url: str = field(default="", repr=False)  # pages' addresses carry tokens
+    audio_profile: int | None = None
+    width: int | None = None
+    height: int | None = None
+    max_hours: int | None = None
+    bitrate_kbps: int | None = None
+    fps: int = 15
+    max_file_minutes: int = 120
+    ready_timeout_s: int = 0
+    outputs: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscodeOptions:
+    mode: str
+    container: str = "mp4"
+    sample_rate: str = "48000"
+    bitrate: str = "48000"
+    channels: str = "2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     cname: str
     uid: str
@@ -108,6 +143,13 @@ class Start:
     subscribe_uid_group: int | None = None
     transcoding: Transcoding | None = None
     av_file_type: tuple[str, ...] = ("hls",)
+    recording_given: bool = True  # whether there is a recordingConfig at all
+    stream_mode: str | None = None
+    snapshots: Snapshots | None = None
+    services: tuple[ExtensionService, ...] | None = None
+    combination_policy: str | None = None
+    transcode: TranscodeOptions | None = None
+    digest: str = ""  # of the whole clientRequest
     warnings: tuple[str, ...] = ()  # what the shapes said already: unknown, misplaced, null
 
 

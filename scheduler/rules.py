@@ -31,13 +31,9 @@ from models.vocabulary.spec import (
     VideoSpec,
 )
 from models.vocabulary.ticks import effective_fps
-from scheduler import orders
+from scheduler import modes, orders
+from scheduler.fields import RECORDING_CONFIG, STORAGE, SUBSCRIBE, TRANSCODING, URL, check, check_outputs
 from stores.vendors import VENDORS, place
-
-RECORDING_CONFIG: Final = "clientRequest.recordingConfig"
-TRANSCODING: Final = f"{RECORDING_CONFIG}.transcodingConfig"
-STORAGE: Final = "clientRequest.storageConfig"
-SUBSCRIBE: Final = "clientRequest.streamSubscribe"
 
 MAX_CNAME_BYTES: Final = 64
 MAX_CNAME_BYTES_WEB: Final = 1024
@@ -57,9 +53,9 @@ PREFIX_PART: Final = re.compile(r"[A-Za-z0-9]+")
 MAX_PREFIX: Final = 128
 COLOR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 STS_VENDORS: Final = (1, 2, 3)
+SSE_VENDORS: Final = (1, 11)
+TAG_VENDORS: Final = (1, 2, 11)
 SALTED: Final = (7, 8)
-MAX_URL: Final = 2_000
-URL: Final = re.compile(r"https?://[^\s]{1,1990}")
 FILE_TYPES: Final = (("hls",), ("hls", "mp4"))
 
 
@@ -73,11 +69,6 @@ class AppTerms:
     store: StoreAddress | None
     store_keys: StoreKeys | None
     redundancy: int = 1
-
-
-def check(condition: bool, field: str, rule: str) -> None:
-    if not condition:
-        raise BadParameter(f"{field} {rule}")
 
 
 def check_cname(cname: str, *, web: bool = False) -> None:
@@ -104,7 +95,7 @@ def check_uid(uid: str) -> list[str]:
 
 
 def check_acquire(order: orders.Acquire) -> list[str]:
-    warnings = check_uid(order.uid)
+    warnings = [*order.warnings, *check_uid(order.uid)]
     check(order.scene in (0, 1, 2), "clientRequest.scene", "must be 0, 1 or 2")
     check_cname(order.cname, web=order.scene == 1)
     hours = order.resource_expired_hour
@@ -131,6 +122,7 @@ def spec_of(order: orders.Start, terms: AppTerms, *, uid: str) -> tuple[Recordin
     warnings: list[str] = list(order.warnings)
     check_cname(order.cname, web=order.mode is Mode.WEB)
     _check_recording(order)
+    modes.check_mode(order, warnings)
     audio_from, video_from = _selections(order, warnings)
     video, layout = _picture(order.transcoding, warnings)
     prefix = _prefix(order.storage.prefix)
@@ -140,8 +132,6 @@ def spec_of(order: orders.Start, terms: AppTerms, *, uid: str) -> tuple[Recordin
         'must be ["hls"] or ["hls","mp4"]',
     )
     store, keys = _store(order.storage, terms, warnings)
-    if order.mode is Mode.MIX and order.subscribe_uid_group is not None:
-        warnings.append(f"{RECORDING_CONFIG}.subscribeUidGroup is not used in mix mode")
     _check_built(order)
     spec = RecordingSpec(
         mode=order.mode,
@@ -186,8 +176,6 @@ def _check_recording(order: orders.Start) -> None:
     check(low <= order.max_idle_s <= high, f"{RECORDING_CONFIG}.maxIdleTime", f"must be from {low} to {high} seconds")
     if order.subscribe_uid_group is not None:
         within(order.subscribe_uid_group, range(6), "subscribeUidGroup")
-    elif order.mode is Mode.INDIVIDUAL:
-        raise BadParameter(f"{RECORDING_CONFIG}.subscribeUidGroup is missing; individual mode requires it")
     if order.decryption_mode:
         check(order.decryption_secret != "", f"{RECORDING_CONFIG}.secret", "is missing; decryptionMode requires it")
     if order.decryption_mode in SALTED:
@@ -265,15 +253,6 @@ def check_update(mode: Mode, order: orders.Update) -> None:
         check_outputs(order.outputs, "clientRequest.rtmpPublishConfig.outputs")
     if order.on_hold is not None:
         raise NotBuiltYet("clientRequest.onhold: this farm does not pause recordings yet")
-
-
-def check_outputs(outputs: tuple[str, ...], where: str) -> None:
-    check(len(outputs) == 1, where, "must hold one output")
-    check(
-        len(outputs[0]) <= MAX_URL and outputs[0].startswith(("rtmp://", "rtmps://")),
-        f"{where}[0].rtmpUrl",
-        "must be an rtmp:// or rtmps:// address",
-    )
 
 
 def _resubscribed(spec: RecordingSpec, lists: orders.Subscription, warnings: list[str]) -> RecordingSpec:
@@ -449,8 +428,16 @@ def _store(asked: orders.Storage, terms: AppTerms, warnings: list[str]) -> tuple
     for name, value in (("bucket", asked.bucket), ("accessKey", asked.access_key), ("secretKey", asked.secret_key)):
         check(value.strip() != "", f"{STORAGE}.{name}", "is empty")
     check(asked.sse in ("", "kms", "aes256"), f"{STORAGE}.extensionParams.sse", 'must be "kms" or "aes256"')
-    if asked.sts_token and asked.vendor not in STS_VENDORS:
-        warnings.append(f"{STORAGE}.stsToken is not used with vendor {asked.vendor}")
+    for name, value, vendors in (
+        ("stsToken", asked.sts_token, STS_VENDORS),
+        ("extensionParams.sse", asked.sse, SSE_VENDORS),
+        ("extensionParams.tag", asked.tag, TAG_VENDORS),
+        ("extensionParams.endpoint", asked.endpoint, (11,)),
+    ):
+        if value and asked.vendor not in vendors:
+            warnings.append(f"{STORAGE}.{name} is not used with vendor {asked.vendor}")
+    if asked.sts_token and not asked.sts_expiration_s:
+        warnings.append(f"{STORAGE}.stsExpiration is not given: nobody can say when stsToken runs out")
     address = S3Store(
         vendor=asked.vendor,
         region=asked.region,

@@ -45,8 +45,8 @@ from models.vocabulary.errors import (
 )
 from models.vocabulary.events import Event
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets
-from models.vocabulary.states import Role, Status, Wanted, ended
-from scheduler import dispatch, faults, orders, publishing, rules, views, weights
+from models.vocabulary.states import Role, Status, TenureState, Wanted, ended
+from scheduler import dispatch, faults, modes, orders, publishing, rules, views, weights
 from scheduler.broker import Broker
 from scheduler.dispatch import Dispatch
 
@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 0.075
 MAX_PAGE: Final = 200
+HOUR_MS: Final = 3_600_000
 STOP_CALLED: Final = "stop called"
 
 
@@ -131,6 +132,8 @@ class Service:
             "scene": order.scene,
             "resourceExpiredHour": order.resource_expired_hour,
             "region": order.region,
+            "start_digest": order.start_digest,
+            "exclude": list(order.exclude_resource_ids),
             "warnings": list(said),
         }
         with self.database.unit() as session:
@@ -166,7 +169,10 @@ class Service:
             if resource.expires_ms < now_ms(session):
                 raise ResourceExpired
             uid = order.uid or str(1 + secrets.randbelow(rules.MAX_UID))
+            modes.check_scene(int(resource.options.get("scene", 0)), order.mode)
             spec, kept, warnings = rules.spec_of(order, _terms(app), uid=uid)
+            if (digest := resource.options.get("start_digest")) and digest != order.digest:
+                warnings.append("clientRequest is not what acquire's startParameter said: this one counts")
             warnings = list(dict.fromkeys([*resource.options.get("warnings", []), *warnings]))
             recording = recordings.create(
                 session,
@@ -177,14 +183,17 @@ class Service:
                 weight=weights.weight(spec),
                 warnings=warnings,
             )
-            sent = self._place_or_wait(session, app, recording)
+            elsewhere = _nodes_of(session, app, resource.options.get("exclude", []))
+            sent = self._place_or_wait(session, app, recording, avoid=elsewhere)
             return Begun(recording.sid, order.cname, order.uid, resource_id, warnings=tuple(warnings)), sent
 
-    def _place_or_wait(self, session: Session, app: App, recording: Recording) -> Dispatch | None:
+    def _place_or_wait(
+        self, session: Session, app: App, recording: Recording, *, avoid: Collection[str] = ()
+    ) -> Dispatch | None:
         waits = apps.behaviour(app).when_full == "wait"
         try:
             deadline_ms = self.settings.dispatch_deadline_ms
-            placed = dispatch.place(session, recording, Role.PRIMARY, deadline_ms=deadline_ms)
+            placed = dispatch.place(session, recording, Role.PRIMARY, deadline_ms=deadline_ms, avoid=avoid)
         except NoWorkers:
             if not waits:
                 raise
@@ -226,6 +235,17 @@ class Service:
             if recording.status >= Status.STOPPING or not recordings.want(session, sid, Wanted.STOP, STOP_CALLED):
                 raise InvalidOperation(f"the recording is already ending: {recording.wanted_cause or recording.reason}")
         self.broker.nudge(sid)
+
+    def stop_own(self, appid: str, sid: str) -> dict[str, Any]:
+        """Stop by sid alone, also when resourceExpiredHour is over. Stopping twice is like stopping once."""
+        with self.database.unit() as session:
+            recording = recordings.get(session, sid)
+            if recording is None or recording.appid != appid:
+                raise WorkerNotFound("there is no recording of that sid on record")
+            if not ended(recording.status):
+                recordings.want(session, sid, Wanted.STOP, STOP_CALLED)
+        self.broker.nudge(sid)
+        return self.record(appid, sid)
 
     def stopped(self, sid: str, *, waited: bool = True) -> dict[str, Any]:
         """The answer of a stop after its wait (or, for `async_stop`, without one)."""
@@ -444,6 +464,16 @@ def _resource(session: Session, app: App, resource_id: str, cname: str, uid: str
     return resource
 
 
+def _nodes_of(session: Session, app: App, resource_ids: Sequence[str]) -> set[str]:
+    """Where the recordings of these resources run: important channels are recorded twice, apart from each other."""
+    found = set()
+    for resource_id in resource_ids:
+        other = resources.get(session, resource_id)
+        if other is not None and other.appid == app.appid and other.sid is not None:
+            found |= {t.node for t in tenures.of(session, other.sid) if t.state is not TenureState.ENDED}
+    return found
+
+
 def _running(
     session: Session, appid: str, mode: Mode, resource_id: str, sid: str, *, also_ended: bool = False
 ) -> Recording:
@@ -454,12 +484,22 @@ def _running(
         raise SidMismatch
     if recording.mode != mode.value:
         raise BadParameter(f"mode: this recording was started in mode {recording.mode}")
+    _check_time(session, recording)
     if ended(recording.status) and not also_ended:
         happened = faults.what_happened(
             status=recording.status, reason=recording.reason, fault=recording.fault, ended_ms=recording.ended_ms
         )
         raise WorkerNotFound(f"{happened}; its record is at /v1/apps/{appid}/recordings/{sid}")
     return recording
+
+
+def _check_time(session: Session, recording: Recording) -> None:
+    """resourceExpiredHour ends the contract's calls, not the recording."""
+    resource = resources.get(session, recording.resource_id)
+    hours = int(resource.options.get("resourceExpiredHour", 72)) if resource is not None else 72
+    if now_ms(session) > recording.created_ms + hours * HOUR_MS:
+        own = f"/v1/apps/{recording.appid}/recordings/{recording.sid}"
+        raise ResourceExpired(f"resourceExpiredHour ({hours}) is over; {own} and {own}/stop still answer")
 
 
 def _is_ending(recording: Recording) -> bool:

@@ -85,7 +85,7 @@ async def acquire(request: Request, appid: App, run: Run) -> JSONResponse:
 )  # fmt: skip
 async def start(request: Request, appid: App, resource_id: ResourceId, mode: ModeName, run: Run) -> JSONResponse:
     asked, said = await read(request, StartRequest)
-    order = asked.order(_mode(mode), said.texts)
+    order = asked.order(_mode(mode), said.texts, said.client_request)
     begun = await run.sql(run.service.begin_start, appid, resource_id, order)
     with logs.bound(sid=begun.sid):
         if not begun.again:

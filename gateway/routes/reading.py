@@ -16,7 +16,10 @@ M = TypeVar("M", bound=Shape)
 async def read(request: Request, model: type[M]) -> tuple[M, Warnings]:
     """The body as a `model`, and what is to be said about it. Any Content-Type is taken; what counts is the JSON."""
     warnings = Warnings()
-    return shape(model, parse(await _bytes(request), warnings), warnings), warnings
+    found = parse(await _bytes(request), warnings)
+    if isinstance(given := found.get("clientRequest"), dict):
+        warnings.client_request = given
+    return shape(model, found, warnings), warnings
 
 
 async def _bytes(request: Request) -> bytes:

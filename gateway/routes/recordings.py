@@ -39,3 +39,14 @@ async def recordings(
 )
 async def recording(appid: App, sid: Annotated[str, Path(description="Of start.")], run: Run) -> JSONResponse:
     return answer(await run.sql(run.service.record, appid, sid))
+
+
+@router.post(
+    "/{sid}/stop",
+    summary="Stop a recording by its sid alone",
+    description="Answers at once with the record. Also when resourceExpiredHour is over; stopping twice is like stopping once.",
+    responses=documents.responses(e.WorkerNotFound),
+    openapi_extra=SECURED,
+)
+async def stop(appid: App, sid: Annotated[str, Path(description="Of start.")], run: Run) -> JSONResponse:
+    return answer(await run.sql(run.service.stop_own, appid, sid))

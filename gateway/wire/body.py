@@ -39,6 +39,7 @@ class Warnings:
     """What was accepted and is not as it should be; bounded."""
 
     texts: list[str] = field(default_factory=list)
+    client_request: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as it came
 
     def say(self, text: str) -> None:
         if text in self.texts:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import AliasChoices, Field
 
 from gateway.wire.body import Shape
+from gateway.wire.modes import AppsCollection, ExtensionServiceConfig, RtmpOutput, SnapshotConfig, TranscodeOptions
 from models.vocabulary.spec import Mode
 from scheduler import orders
+
+EMPTY: Final[Mapping[str, Any]] = {}
+
+
+def digest(given: Mapping[str, Any]) -> str:
+    """Of a clientRequest, whatever the order of its fields."""
+    text = json.dumps(given, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class AcquireClient(Shape):
@@ -35,7 +46,10 @@ class AcquireRequest(Shape):
             resource_expired_hour=asked.resource_expired_hour,
             region=asked.region,
             exclude_resource_ids=tuple(asked.exclude_resource_ids),
-            start_parameter=asked.start_parameter,
+            start_digest="" if asked.start_parameter is None else digest(asked.start_parameter),
+            warnings=("clientRequest.regionAffinity is not used: this farm is one region",)
+            if asked.region_affinity is not None
+            else (),
         )
 
 
@@ -179,21 +193,10 @@ class StartClient(Shape):
     storage_config: StorageConfig
     recording_config: RecordingConfig = Field(default_factory=RecordingConfig)
     recording_file_config: RecordingFileConfig = Field(default_factory=RecordingFileConfig)
-    snapshot_config: dict[str, Any] | None = None
-    extension_service_config: dict[str, Any] | None = None
-    apps_collection: dict[str, Any] | None = None
-    transcode_options: dict[str, Any] | None = None
-
-
-#: Blocks and fields that mix mode has no use for (§1): accepted, and reported.
-_NOT_IN_MIX: Final[tuple[tuple[str, Callable[[StartClient], object]], ...]] = (
-    ("snapshotConfig", lambda c: c.snapshot_config),
-    ("extensionServiceConfig", lambda c: c.extension_service_config),
-    ("appsCollection", lambda c: c.apps_collection),
-    ("transcodeOptions", lambda c: c.transcode_options),
-    ("recordingConfig.streamMode", lambda c: c.recording_config.stream_mode),
-    ("recordingConfig.privateParams", lambda c: c.recording_config.private_params),
-)
+    snapshot_config: SnapshotConfig | None = None
+    extension_service_config: ExtensionServiceConfig | None = None
+    apps_collection: AppsCollection | None = None
+    transcode_options: TranscodeOptions | None = None
 
 
 class StartRequest(Shape):
@@ -201,12 +204,14 @@ class StartRequest(Shape):
     uid: str
     client_request: StartClient
 
-    def order(self, mode: Mode, warnings: list[str]) -> orders.Start:
+    def order(self, mode: Mode, warnings: list[str], given: Mapping[str, Any] = EMPTY) -> orders.Start:
+        """`given`: the clientRequest as it came, to be compared with acquire's startParameter."""
         asked = self.client_request
         recording = asked.recording_config
-        if mode is Mode.MIX:
-            unused = [name for name, value in _NOT_IN_MIX if value(asked) is not None]
-            warnings = [*warnings, *(f"clientRequest.{name} is not used in mix mode" for name in unused)]
+        if recording.private_params is not None:
+            warnings = [*warnings, "clientRequest.recordingConfig.privateParams is not used"]
+        services, collection = asked.extension_service_config, asked.apps_collection
+        snapshots, transcode = asked.snapshot_config, asked.transcode_options
         transcoding = recording.transcoding_config
         return orders.Start(
             cname=self.cname,
@@ -226,6 +231,13 @@ class StartRequest(Shape):
             subscribe_uid_group=recording.subscribe_uid_group,
             transcoding=None if transcoding is None else transcoding.transcoding(),
             av_file_type=tuple(asked.recording_file_config.av_file_type),
+            recording_given="recording_config" in asked.model_fields_set,
+            stream_mode=recording.stream_mode,
+            snapshots=None if snapshots is None else snapshots.order(),
+            services=None if services is None else tuple(s.order() for s in services.extension_services),
+            combination_policy=None if collection is None else collection.combination_policy,
+            transcode=None if transcode is None else transcode.order(),
+            digest=digest(given),
             warnings=tuple(warnings),
         )
 
@@ -273,10 +285,6 @@ class StreamSubscribe(Shape):
 
 class WebRecordingConfig(Shape):
     onhold: bool | None = None
-
-
-class RtmpOutput(Shape):
-    rtmp_url: str = Field(repr=False)
 
 
 class RtmpPublishConfig(Shape):

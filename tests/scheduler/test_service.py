@@ -351,7 +351,7 @@ def test_verbs_that_are_not_built_say_so_after_looking_whom_they_concern(farm: F
     sid = farm.begin()
     resource_id, change = farm.recording(sid).resource_id, orders.Change(cname=CNAME, uid=UID)
     service = farm.service
-    for verb in (service.update, service.update_layout, service.hold, service.cancel):
+    for verb in (service.hold, service.cancel):
         with pytest.raises(e.NotBuiltYet):
             verb(APPID, Mode.MIX, resource_id, sid, change)
         with pytest.raises(e.WorkerNotFound):
