@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo up check bench-mixer soak fuzz fmt clean
+.PHONY: chaos help setup test demo up check bench-mixer soak fuzz fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -51,6 +51,9 @@ demo: $(STAMP) ## record a call of three people and look at it
 
 up: $(STAMP) ## run the whole farm on this machine until Ctrl-C
 	$(BIN)/reelyard up
+
+chaos: $(STAMP) ## kill everything in turn, and count what the recordings lost (25 min)
+	$(BIN)/python -m tests.chaos
 
 check: $(STAMP) ## lint, format, types, import directions, migrations
 	$(BIN)/ruff check .

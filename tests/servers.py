@@ -231,15 +231,35 @@ class PostgresServer:
             "LC_ALL": "C",
         }
         self._initialise(binaries, cluster, account, environment)
+        self._account, self._environment = account, environment
         unsafe_but_fast = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
         reach = ["-k", str(cluster), "-c", "listen_addresses=", "-c", "max_connections=100"]
-        self._process = ServerProcess(
-            [str(binaries / "postgres"), "-D", str(cluster / "data"), *reach, *unsafe_but_fast],
+        self._command = [str(binaries / "postgres"), "-D", str(cluster / "data"), *reach, *unsafe_but_fast]
+        self._process = self._launch()
+
+    def _launch(self) -> ServerProcess:
+        return ServerProcess(
+            self._command,
             directory=self._directory,
             stop_signal=signal.SIGINT,  # "fast": ends its clients
-            account=account,
-            environment=environment,
+            account=self._account,
+            environment=self._environment,
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """As a crash would: without a word to anybody. What was committed is in the kernel's hands, and so not lost."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait(STOPPED_WITHIN_S)
+
+    def start_again(self) -> None:
+        import psycopg
+
+        self._process = self._launch()
+        self._process.wait_until(lambda: psycopg.connect(self.admin, connect_timeout=2).close())
 
     @staticmethod
     def _initialise(binaries: Path, cluster: Path, account: Account | None, environment: Mapping[str, str]) -> None:
