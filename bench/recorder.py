@@ -16,6 +16,14 @@ from models.vocabulary.spec import FolderStore, LayoutKind, LayoutSpec, Recordin
 
 HERE: Final = Path(__file__).parent
 _LATEST_S: Final = 60.0
+#: A recorder without its mother and worker: what she does before a fork, and what the fork does.
+_ALONE: Final = """
+import os
+from workers.recorder.__main__ import child
+from workers.recorder.heap import keep_heap_small
+keep_heap_small()
+os._exit(child(0, os.dup(1)))
+"""
 
 
 def peak_mb(folder: Path, users: int = 17, seconds: float = 20.0) -> float:
@@ -29,7 +37,7 @@ def peak_mb(folder: Path, users: int = 17, seconds: float = 20.0) -> float:
         "REELYARD_PARENT_PID": str(os.getpid()),
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "workers.recorder"],
+        [sys.executable, "-c", _ALONE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

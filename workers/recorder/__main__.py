@@ -24,6 +24,7 @@ from models import logs
 from models.vocabulary import pipe
 from workers.recorder.capture import whip  # noqa: F401 - imported ahead: a start must not wait for it
 from workers.recorder.clock import RealClock
+from workers.recorder.heap import keep_heap_small
 from workers.recorder.link import StdioLink
 from workers.recorder.naming import name_process
 from workers.recorder.recorder import Recorder
@@ -37,6 +38,7 @@ def main() -> None:
     logs.configure("recorder", os.environ.get("REELYARD_LOG_LEVEL", "INFO"))
     logging.getLogger("libav").setLevel(logging.ERROR)
     name_process("recorders")
+    keep_heap_small()
     worker = socket.socket(fileno=os.dup(0))
     gc.freeze()  # what is imported is shared with every child
     serve(worker)

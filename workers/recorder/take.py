@@ -20,7 +20,7 @@ from models.vocabulary.ticks import frame_at_or_after, frame_tick, seconds, tick
 from models.vocabulary.timing import Clock
 from workers.recorder.capture.reception import Change, Reception
 from workers.recorder.capture.roster import Roster
-from workers.recorder.mixer.director import Director, missing_sources
+from workers.recorder.mixer.director import Director, doubts
 from workers.recorder.mixer.gallery import Download, download
 from workers.recorder.mixer.layers import first_layer
 from workers.recorder.mixer.valve import Valve
@@ -217,7 +217,7 @@ class Take:
         self._director = Director(
             self._spec, self._programme, self._clock, t0_ms=t0_ms, download=self._download, on_warning=self._on_warning
         )
-        for sentence in missing_sources(self._spec, self._channel.caps.sources):
+        for sentence in doubts(self._spec, self._channel.caps.sources):
             self._on_warning(sentence)
         self._on_first_frame(first_90k)
         self._changed.set()

@@ -10,6 +10,7 @@ from models.vocabulary.scene import Scene
 from models.vocabulary.spec import RecordingSpec
 from models.vocabulary.ticks import TICKS_PER_S
 from models.vocabulary.timing import Clock
+from workers.recorder.mixer.bitrate import far_off
 from workers.recorder.mixer.contents import SOURCES
 from workers.recorder.mixer.gallery import Download, Gallery
 from workers.recorder.mixer.layers import wanted_layers
@@ -80,7 +81,11 @@ class Director:
         self._scene_of = None
 
 
-def missing_sources(spec: RecordingSpec, offered: frozenset[TrackSource]) -> list[str]:
-    """Sentences about contents that this channel can never fill."""
+def doubts(spec: RecordingSpec, offered: frozenset[TrackSource]) -> list[str]:
+    """Sentences about wishes that will not come out as they were meant: contents that this channel can never fill, odd rates."""
+    if not spec.has_video:
+        return []
     asked = {SOURCES[content.kind] for content in spec.layout.contents if content.kind in SOURCES}
-    return [f"this channel offers no {source.value}: that content stays empty" for source in sorted(asked - offered)]
+    missing = [f"this channel offers no {source.value}: that content stays empty" for source in sorted(asked - offered)]
+    odd = far_off(spec.video)
+    return missing if odd is None else [*missing, odd]
