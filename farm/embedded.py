@@ -18,6 +18,7 @@ from typing import Final
 
 import httpx
 
+from farm import flower
 from farm.broker import part as broker_part
 from farm.home import Home, Identity, write_environment
 from farm.processes import Part, PartFailed, Tree, belonging
@@ -41,6 +42,7 @@ class Ports:
     broker: int
     ingest: int
     units: int
+    flower: int
 
     @classmethod
     def free(cls, gateway: int = 0) -> Ports:
@@ -48,7 +50,7 @@ class Ports:
         if gateway and not is_free(gateway):
             raise PartFailed(f"port {gateway} of 127.0.0.1 is taken; --port 0 finds a free one")
         found = [port for port in random.sample(PORTS, 200) if is_free(port)]
-        return cls(gateway or found[0], *found[1:4])
+        return cls(gateway or found[0], *found[1:5])
 
 
 def is_free(port: int) -> bool:
@@ -65,11 +67,19 @@ class EmbeddedFarm:
     """Made: the directory is ours and set up. `start`, `watch`, `stop`: its processes. Raises `FarmRuns`."""
 
     def __init__(
-        self, folder: Path, ports: Ports, *, channel: str = "whip:", slice_s: int = 6, node: str = NODE
+        self,
+        folder: Path,
+        ports: Ports,
+        *,
+        channel: str = "whip:",
+        slice_s: int = 6,
+        node: str = NODE,
+        with_flower: bool = False,
     ) -> None:
         self.home = Home(folder, channel=channel, slice_s=slice_s)
         self.ports = ports
         self._node = node
+        self._with_flower = with_flower
         self._tree = Tree(self.home.logs, self.environment())
 
     @property
@@ -79,6 +89,10 @@ class EmbeddedFarm:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.ports.gateway}"
+
+    @property
+    def flower_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.flower}"
 
     @property
     def store(self) -> Path:
@@ -111,7 +125,12 @@ class EmbeddedFarm:
             Part("worker", worker_argv(self._node), self._node_is_up, stop_s=30.0),
             Part("scheduler", [python, "-m", "scheduler"], lambda: True),
             Part("gateway", gateway, lambda: healthy(ports.gateway, "/readyz")),
+            *(self._views() if self._with_flower else ()),
         ]
+
+    def _views(self) -> list[Part]:
+        port, password = self.ports.flower, self.identity.flower_password
+        return [flower.part(self.home.folder / "flower", port, password, lambda: healthy(port, "/healthcheck"))]
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -223,7 +242,7 @@ def second_worker(environment: Mapping[str, str], name: str) -> dict[str, str]:
 def worker_argv(node: str) -> list[str]:
     return [
         sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-P", "threads", "-c", "1000",
-        "-n", node, "-Q", messages.node_queue(node), "--without-gossip", "--without-mingle", "-l", "INFO",
+        "-n", f"{node}@reelyard", "-Q", messages.node_queue(node), "--without-gossip", "--without-mingle", "-l", "INFO",
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Final
 
 from models import secrets
@@ -42,6 +43,7 @@ class Identity:
     appid: str
     customer_key: str
     customer_secret: str = field(repr=False)
+    flower_password: str = field(repr=False)
 
 
 class Home:
@@ -97,6 +99,7 @@ class Home:
         (self.folder / "reelyard.db").touch(mode=0o600)  # its journals get the mode of the file
         if path.exists():
             identity = _read(path)
+            write_private(path, json.dumps(asdict(identity)))  # with what a version before did not know
             secrets.use_keys([identity.secret_key])
             upgrade(self.database_url)
             return identity
@@ -114,14 +117,14 @@ class Home:
                 store = FolderStore(path=str(self.store))
                 app = apps.add(session, appid=None, name="embedded", channel=channel, store=store, slice_s=slice_s)
                 customer_key, customer_secret = apps.new_key(session, [app.appid])
-                return Identity(key, app.appid, customer_key, customer_secret)
+                return Identity(key, app.appid, customer_key, customer_secret, token_urlsafe(16))
         finally:
             database.close()
 
 
 def _read(path: Path) -> Identity:
     try:
-        return Identity(**json.loads(path.read_text()))
+        return Identity(**{"flower_password": token_urlsafe(16)} | json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise NoFarm(f"{path} is no farm's identity") from error
 

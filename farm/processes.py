@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,8 @@ class Part:
     ready: Callable[[], bool]
     stop_signal: signal.Signals = signal.SIGTERM
     stop_s: float = 15.0
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # its alone: may be secret
+    vital: bool = True  # without it the farm ends
 
 
 class Tree:
@@ -55,7 +57,7 @@ class Tree:
         until = time.monotonic() + patience_s
         waiting = list(parts)
         while waiting := [part for part in waiting if not part.ready()]:
-            if (dead := self.dead()) is not None:
+            if (dead := self.dead(vital=False)) is not None:
                 raise PartFailed(f"the {dead} left by itself ({last_line(self._log(dead))}); see {self._log(dead)}")
             if time.monotonic() > until:
                 name = waiting[0].name
@@ -71,7 +73,7 @@ class Tree:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=self._environment,
+                env={**self._environment, **part.environment},
             )
 
     def _log(self, name: str) -> Path:
@@ -83,9 +85,10 @@ class Tree:
     def runs(self, name: str) -> bool:
         return any(part.name == name and process.poll() is None for part, process in self._running)
 
-    def dead(self) -> str | None:
-        """The name of a part that has left by itself."""
-        return next((part.name for part, process in self._running if process.poll() is not None), None)
+    def dead(self, *, vital: bool = True) -> str | None:
+        """The name of a part, or of a vital one, that has left by itself."""
+        asked = [(part, process) for part, process in self._running if part.vital or not vital]
+        return next((part.name for part, process in asked if process.poll() is not None), None)
 
     def stop(self, hurried: Callable[[], bool] = lambda: False) -> None:
         """End parts in the reverse order of their start, each given its time before it is killed; then their orphans."""

@@ -16,8 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class Broker(Protocol):
-    def record(self, node: str, sid: str, epoch: int) -> bool:
-        """Tell a node to look at (sid, epoch). Whether it was sent; the dispatch deadline covers what was not."""
+    def record(self, node: str, sid: str, epoch: int, shown: str = "") -> bool:
+        """Tell a node to look at (sid, epoch). Whether it was sent; the dispatch deadline covers what was not.
+
+        `shown` is what an operator sees in the arguments' place: `appid/cname`.
+        """
         ...
 
     def nudge(self, sid: str) -> bool:
@@ -42,13 +45,14 @@ class CeleryBroker:
         self._app = app
         self._redis = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1)
 
-    def record(self, node: str, sid: str, epoch: int) -> bool:
+    def record(self, node: str, sid: str, epoch: int, shown: str = "") -> bool:
         try:
             self._app.send_task(
                 messages.RECORD,
                 args=(sid, epoch),
                 queue=messages.node_queue(node),
                 task_id=messages.task_id(sid, epoch),
+                argsrepr=shown or repr((sid, epoch)),
             )
         except (OperationalError, redis.RedisError, OSError) as error:
             log.warning("not sent to node %s: %s", node, error, extra={"sid": sid, "epoch": epoch})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,8 @@ from scheduler import placement, rooms, weights
 from scheduler.placement import Seat
 from scheduler.views import MIX
 
+MAX_SHOWN: Final = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -23,6 +26,7 @@ class Dispatch:
     node: str
     sid: str
     epoch: int
+    shown: str = ""  # what it is, for the operator's eyes: `appid/cname`
 
 
 def seats(session: Session) -> list[Seat]:
@@ -62,4 +66,9 @@ def place(
         from_90k=timeline.head(session, recording.sid, MIX),
         deadline_ms=deadline_ms,
     )
-    return None if placed is None else Dispatch(placed[0], recording.sid, placed[1])
+    return None if placed is None else Dispatch(placed[0], recording.sid, placed[1], shown(recording))
+
+
+def shown(recording: Recording) -> str:
+    """Short: it travels with every event of the task."""
+    return f"{recording.appid}/{recording.cname}"[:MAX_SHOWN]

@@ -121,7 +121,7 @@ class Reaper:
             return None
         if placed is not None:
             log.info("dispatched to node %s, epoch %s", placed.node, placed.epoch)
-            self._broker.record(placed.node, placed.sid, placed.epoch)
+            self._broker.record(placed.node, placed.sid, placed.epoch, placed.shown)
         return placed
 
     def _decide(self, session: Session, sid: str) -> Dispatch | None:

@@ -86,7 +86,7 @@ class Relief:
                 placed = self._relieve(sid, draining)
             if placed is not None:
                 log.info("a second tenure goes to node %s, epoch %s", placed.node, placed.epoch)
-                self._broker.record(placed.node, placed.sid, placed.epoch)
+                self._broker.record(placed.node, placed.sid, placed.epoch, placed.shown)
                 sent.append(placed)
         return sent
 

@@ -157,7 +157,7 @@ class Service:
         except AlreadyStarted:  # another request with this resource was faster by a hair
             begun, sent = self._create(appid, resource_id, order)
         if sent is not None:
-            self.broker.record(sent.node, sent.sid, sent.epoch)
+            self.broker.record(sent.node, sent.sid, sent.epoch, sent.shown)
         return begun
 
     def _create(self, appid: str, resource_id: str, order: orders.Start) -> tuple[Begun, Dispatch | None]:
