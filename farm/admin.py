@@ -34,11 +34,12 @@ class NotMigrated(ReelyardError):
     code, reason = 9520, "database"
 
 
-def database() -> Database:
-    """Raises `NotMigrated`, or `StateUnavailable`."""
-    found = open_database(settings().database_url)
-    if not inspect(found.engine).has_table("app"):
-        raise NotMigrated("there is no schema of ours in it; run `reelyard migrate` first")
+def database(url: str | None = None) -> Database:
+    """Of that URL, or of the settings. Raises `NotMigrated`, or `StateUnavailable`."""
+    found = open_database(url or settings().database_url)
+    with found.unit() as session:
+        if not inspect(session.connection()).has_table("app"):
+            raise NotMigrated("there is no schema of ours in it; run `reelyard migrate` first")
     return found
 
 

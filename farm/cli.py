@@ -17,8 +17,10 @@ from rich.table import Table
 
 from farm import admin
 from farm.embedded import EmbeddedFarm, Ports, second_worker, worker_argv
+from farm.flower import USER
 from farm.home import read_environment
 from farm.interrupts import Interrupts
+from farm.operators import commands as operators
 from farm.player import server
 from models.settings import settings
 from models.vocabulary.errors import ReelyardError
@@ -55,7 +57,7 @@ def main() -> None:
     """Reelyard: a self-hosted recording farm. One recording, one playlist, whatever dies."""
 
 
-for command in admin.COMMANDS:
+for command in (*admin.COMMANDS, *operators.COMMANDS):
     main.add_command(command)
 
 
@@ -73,17 +75,18 @@ for command in admin.COMMANDS:
     type=click.IntRange(1, 60),
     help="Seconds a segment (first start only).",
 )
+@click.option("--flower", "with_flower", is_flag=True, help="Run Flower, too, on a port of 127.0.0.1 that is printed.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, print one line of JSON with URL and keys.")
-def up(folder: Path, port: int, channel: str, slice_s: int, as_json: bool) -> None:
+def up(folder: Path, port: int, channel: str, slice_s: int, with_flower: bool, as_json: bool) -> None:
     """Run the whole farm on this machine until Ctrl-C: gateway, scheduler, worker, ingest."""
     settings()  # what is wrong with them is said here, not in five logs
     address = admin.checked_channel(channel)
     say: Callable[[str], None] = (lambda _: None) if as_json else (lambda text: err.print(f"[dim]{text} …[/]"))
     with Interrupts() as interrupts:
-        farm = EmbeddedFarm(folder, Ports.free(port), channel=address, slice_s=slice_s)
+        farm = EmbeddedFarm(folder, Ports.free(port), channel=address, slice_s=slice_s, with_flower=with_flower)
         try:
             farm.start(say)
-            _ready(farm, as_json=as_json)
+            _ready(farm, flower=with_flower, as_json=as_json)
             farm.watch()
         except KeyboardInterrupt:
             say("stopping; Ctrl-C again does not wait for uploads")
@@ -92,7 +95,7 @@ def up(folder: Path, port: int, channel: str, slice_s: int, as_json: bool) -> No
             farm.stop(say, interrupts.hurried)
 
 
-def _ready(farm: EmbeddedFarm, *, as_json: bool) -> None:
+def _ready(farm: EmbeddedFarm, *, flower: bool, as_json: bool) -> None:
     told = {
         "url": farm.url,
         "appid": farm.identity.appid,
@@ -100,6 +103,8 @@ def _ready(farm: EmbeddedFarm, *, as_json: bool) -> None:
         "customer_secret": farm.identity.customer_secret,
         "store": str(farm.store),
     }
+    if flower:
+        told |= {"flower": farm.flower_url, "flower_user": USER, "flower_password": farm.identity.flower_password}
     if as_json:
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()

@@ -30,7 +30,10 @@ def run(*args: str, env: dict[str, str] | None = None) -> Result:
     return CliRunner().invoke(main, args, env=env, prog_name="reelyard")
 
 
-COMMANDS = ("app", "demo", "key", "migrate", "play", "token", "up", "worker")
+COMMANDS = (
+    *("app", "cordon", "demo", "drain", "jobs", "key", "migrate", "nodes", "play", "ps", "show"),
+    *("token", "uncordon", "undrain", "up", "worker"),
+)
 
 
 @pytest.fixture(scope="module")
