@@ -11,7 +11,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from models.vocabulary.errors import BadParameter, ReelyardError, Unauthorized
+from models.vocabulary.errors import (
+    AllocateTimedOut,
+    BadParameter,
+    ReelyardError,
+    StartTimedOut,
+    StateUnavailable,
+    Unauthorized,
+)
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +26,8 @@ WARNING_HEADER: Final = "X-Reelyard-Warning"
 MAX_HEADER: Final = 2_000
 REALM: Final = {"WWW-Authenticate": 'Basic realm="reelyard", charset="UTF-8"'}
 NO_ROUTE: Final = {"message": "no Route matched with those values"}
+#: acquire and start have words of their own for a state that does not answer (contract §2).
+AWAY: Final[Mapping[str, type[StateUnavailable]]] = {"acquire": AllocateTimedOut, "start": StartTimedOut}
 NO_HEADER: Final = {"message": "Unauthorized"}
 
 
@@ -55,7 +64,9 @@ def install(app: FastAPI) -> None:
     caught by `middleware.RequestLine`."""
 
     @app.exception_handler(ReelyardError)
-    async def _known(_request: Request, error: ReelyardError) -> JSONResponse:
+    async def _known(request: Request, error: ReelyardError) -> JSONResponse:
+        if isinstance(error, StateUnavailable):
+            error = AWAY.get(request.url.path.rpartition("/")[2], type(error))(error.text)
         if error.http >= 500:
             log.warning("answered %s/%s: %s", error.http, error.code, error.text)
         return error_answer(error)

@@ -64,7 +64,7 @@ _UPDATE: Final = _NAMES | {
 @router.post(
     "/acquire",
     summary="Get a resourceId: the right to start one recording",
-    responses=documents.responses(e.ChannelNameInvalid, e.TooManyRecordings),
+    responses=documents.responses(e.ChannelNameInvalid, e.TooManyRecordings, e.AllocateTimedOut),
     openapi_extra=documents.body(AcquireRequest, _NAMES | {"clientRequest": {}}) | SECURED,
 )
 async def acquire(request: Request, appid: App, run: Run) -> JSONResponse:
@@ -79,7 +79,7 @@ async def acquire(request: Request, appid: App, run: Run) -> JSONResponse:
     description="Answers when the recorder has joined the channel and the store has taken its first object; after five seconds without, 206 with code 65: repeat the request, it then answers 201 with code 7.",
     responses=documents.responses(
         e.AlreadyStarted, e.RequestNotCompleted, e.ResourceExpired, e.ResourceMismatch, e.ResourceUnreadable,
-        e.TaskConflict, e.ChannelRefused, e.StoreRefused, e.Overloaded, e.NoWorkers, e.NotBuiltYet,
+        e.TaskConflict, e.StartTimedOut, e.ChannelRefused, e.StoreRefused, e.Overloaded, e.NoWorkers, e.NotBuiltYet,
     ),
     openapi_extra=documents.body(StartRequest, _START) | SECURED,
 )  # fmt: skip

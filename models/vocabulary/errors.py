@@ -202,6 +202,18 @@ class StateUnavailable(ReelyardError):
     code, http, retryable, scope, reason = 62, 504, True, Scope.NODE, "request timeout"
 
 
+class StartTimedOut(StateUnavailable):
+    """The database or the broker does not answer; the same request may be repeated."""
+
+    http = 500
+
+
+class AllocateTimedOut(StateUnavailable):
+    """The database or the broker does not answer; acquire again."""
+
+    code, http, reason = 504, 500, "allocate_timeout"
+
+
 class Internal(ReelyardError):
     """The farm failed; its log has the reason under the request's id."""
 

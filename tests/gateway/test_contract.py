@@ -439,7 +439,9 @@ def test_a_database_that_is_away_is_504_and_not_ready(sqlite_farm: Farm) -> None
     async def outage(client: Client) -> None:
         client.farm.service.database = away
         answer = await client.acquire()
-        assert (answer.status_code, answer.json()["code"]) == (504, 62)
+        assert (answer.status_code, answer.json()["code"]) == (500, 504)
+        query = await client.running("query", "r", "0" * 32)
+        assert (query.status_code, query.json()["code"]) == (504, 62)
         ready = await client.http.get("/readyz")
         assert (ready.status_code, set(ready.json()["missing"])) == (503, {"database"})
         assert (await client.http.get("/healthz")).status_code == 200
