@@ -48,7 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name} is not here: its columns stay empty")
     shapes = [shape for shape in SHAPES if not args.shape or shape.name in args.shape]
     with tempfile.TemporaryDirectory(prefix="bench-mixer-") as scratch:
-        rows = [_row(shape, args.seconds, args.repeat, tools, Path(scratch)) for shape in shapes]
+        rows = []
+        for shape in shapes:
+            rows.append(_row(shape, args.seconds, args.repeat, tools, Path(scratch)))
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)  # hours may hang on what comes after
         whole_mb = None if args.shape else round(peak_mb(Path(scratch), seconds=args.seconds), 1)
     print(_table(rows))
     if whole_mb is not None:
@@ -133,6 +136,7 @@ def _summary(shape: Shape, runs: dict[str, list[Run]], per_minute: float) -> dic
         "ratio_limit": round(statistics.median(pairs), 3),
         "ratio_limit_spread": [round(min(pairs), 3), round(max(pairs), 3)],
         "ratio_ffmpeg1": round(mine / one, 3) if mine is not None and one else None,
+        "loop_ratio_ffmpeg1": round(loops["mixer"] * per_minute / one, 3) if one else None,
         "peak_mb": round(max(run.peak_mb for run in runs["mixer"]), 1),
     }
 
@@ -148,6 +152,7 @@ _COLUMNS: Final = (
     ("ffmpeg_s_per_min", "ffmpeg"),
     ("gst_s_per_min", "GStreamer"),
     ("ratio_ffmpeg1", "× ffmpeg 1"),
+    ("loop_ratio_ffmpeg1", "loop × it"),
     ("peak_mb", "peak MB"),
 )
 
