@@ -14,6 +14,7 @@ from models.vocabulary import pipe
 from models.vocabulary.channel import Layer, Sink, TrackSource
 from models.vocabulary.scene import ItemKind, Scene
 from models.vocabulary.spec import Content, ContentKind, LayoutKind, LayoutSpec, RecordingSpec, Secrets, VideoSpec
+from tests.segment.scripted import play
 from tests.segment.scripted import spec as video_spec
 from workers.recorder.capture.script import Script
 from workers.recorder.capture.scripted import ScriptedChannel
@@ -21,6 +22,7 @@ from workers.recorder.clock import VIRTUAL_START_MS, VirtualClock, run_virtual
 from workers.recorder.mixer.bitrate import base_kbps, far_off
 from workers.recorder.mixer.director import Director, doubts
 from workers.recorder.mixer.tile import Picture
+from workers.recorder.segment.slices import ClosedSlice
 from workers.recorder.take import Take
 
 URL = "http://pictures.test/canvas.png"
@@ -135,3 +137,43 @@ def test_only_a_rate_far_off_the_table_is_warned_of() -> None:
     assert [far_off(VideoSpec(bitrate_bps=kbps * 1000)) is None for kbps in (90, 150, 500, 2000, 6500)] == [
         False, True, True, True, False,
     ]  # fmt: skip
+
+
+class Slow(VirtualClock):
+    """A machine on which, for a while, everything comes half a second late."""
+
+    async def sleep_until(self, t: float) -> None:
+        await super().sleep_until(t + 0.5 if 2 < t < 10 else t)
+
+
+def test_ticks_that_stay_late_are_encoded_with_less_care_from_the_next_edge_and_nothing_is_missing(
+    tmp_path: Path,
+) -> None:
+    told = [{"at_s": 0, "do": "join"}, {"at_s": 0, "do": "publish"}]
+    user = {"id": "u", "width": 128, "height": 72, "fps": 15, "actions": told}
+    script = Script.model_validate({"users": [user], "duration_s": 14})
+    warnings, slices = list[str](), list[ClosedSlice]()
+    thrifty: list[int] = []
+
+    async def main(clock: VirtualClock) -> None:
+        begin = pipe.Begin(
+            sid="0" * 32, epoch=1, owner="0" * 32, spec=spec(), secrets=Secrets(),
+            opened_ms=VIRTUAL_START_MS, spool=str(tmp_path),
+        )  # fmt: skip
+        take = Take(
+            begin, Slow(asyncio.get_running_loop()), ScriptedChannel(clock, script), tmp_path, resume_at_90k=0,
+            on_joined=lambda: None, on_zero=lambda _: None, on_first_frame=lambda _: None,
+            on_slice=slices.append, on_warning=warnings.append,
+        )  # fmt: skip
+        await take.run()
+        assert take.overloaded and take._programme is not None
+        thrifty.append(take._programme.stats.thrifty)
+
+    run_virtual(main)
+    assert warnings == ["this machine cannot keep up: pictures are encoded with less care"]
+    played = play(slices, tmp_path)
+    assert [at for at, _ in played.pictures] == [n * 6_000 for n in range(len(played.pictures))]
+    assert 13.5 * 15 <= len(played.pictures) <= 14 * 15
+    assert 0 < thrifty[0] < len(played.pictures)
+    assert (len(played.pictures) - thrifty[0]) % 30 == 0, "from a slot's edge on"
+    assert played.complaints == []
