@@ -20,6 +20,7 @@ from models.settings import settings
 from models.tokens import Audience, mint_whip, whip_keys
 from models.vocabulary.errors import ReelyardError
 from models.vocabulary.spec import FolderStore, StoreAddress
+from scheduler.operators import AppChanges, Operators
 from stores.opening import folder_below
 from workers.recorder.capture.script import load
 
@@ -125,6 +126,34 @@ def app_rm(appid: str) -> None:
     with database().unit() as session:
         apps.remove(session, appid)
     out.print(f"{appid} is gone", highlight=False)
+
+
+@app.command("set")
+@click.argument("appid")
+@click.option("--notices", "notice_url", help='URL that is told what happens; "" ends it.')
+@click.option("--notice-secret", help="What signs notices; without it one is made, or the one there is stays.")
+@click.option(
+    "--requests", "requests_per_s", type=click.IntRange(1, 100_000), help="Requests a second; 100000: no limit."
+)
+@click.option("--most", type=click.IntRange(0), help="Recordings at once; 0: no limit.")
+@click.option("--after-end", type=click.Choice(["original", "record"]), help="What query answers after the end.")
+def app_set(
+    appid: str,
+    notice_url: str | None,
+    notice_secret: str | None,
+    requests_per_s: int | None,
+    most: int | None,
+    after_end: str | None,
+) -> None:
+    """Change an app; what is not named stays. Prints it, with the secret that signs its notices."""
+    changes = AppChanges(requests_per_s=requests_per_s, max_recordings=most, query_after_end=after_end)
+    operators = Operators(database(), settings())
+    told = operators.change(appid, changes)
+    if notice_url is not None or notice_secret is not None:
+        told |= operators.set_notices(
+            appid, told["notice_url"] if notice_url is None else notice_url, notice_secret or ""
+        )
+    sys.stdout.write(json.dumps(told) + "\n")
 
 
 @click.command()

@@ -69,6 +69,7 @@ def _schema(app: FastAPI, shapes: list[type[Shape]]) -> dict[str, Any]:
         schemas[shape.__name__] = described
     components["securitySchemes"] = {
         "customer": {"type": "http", "scheme": "basic", "description": "Customer key and secret."},
+        "operator": {"type": "http", "scheme": "bearer", "description": "REELYARD_OPERATOR_KEY of the gateway."},
         "publisher": {"type": "http", "scheme": "bearer", "description": "Token of POST …/whip-tokens."},
     }
     return made

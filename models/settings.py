@@ -72,6 +72,10 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Bearer token that `/metrics` of the gateway asks for; none: whoever reaches the gateway may read it.",
     )
+    operator_key: SecretStr = Field(
+        SecretStr(""),
+        description="Bearer token of the operators' API (`/v1/operator/…`), 32 characters or more; empty: there is none.",
+    )
     gateway_url: str = Field("http://127.0.0.1:8080", description="Where jobs reach this farm's own gateway.")
     job_requests_per_s: int = Field(
         10,

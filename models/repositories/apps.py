@@ -133,6 +133,37 @@ def new_key(session: Session, appids: Sequence[str]) -> tuple[str, str]:
     return key, secret
 
 
+def list_keys(session: Session) -> list[tuple[CustomerKey, list[str]]]:
+    """Each with the apps it may use, oldest first."""
+    scopes: dict[str, list[str]] = {}
+    for scope in session.scalars(select(KeyScope).order_by(KeyScope.appid)):
+        scopes.setdefault(scope.key, []).append(scope.appid)
+    kept = session.scalars(select(CustomerKey).order_by(CustomerKey.created_ms, CustomerKey.key))
+    return [(key, scopes.get(key.key, [])) for key in kept]
+
+
+def rescope(session: Session, key: str, appids: Sequence[str]) -> bool:
+    """These apps and no others. Whether there is such a key."""
+    if session.get(CustomerKey, key) is None:
+        return False
+    for appid in appids:
+        get(session, appid)
+    run(session, delete(KeyScope).where(KeyScope.key == key))
+    session.add_all(KeyScope(key=key, appid=appid) for appid in dict.fromkeys(appids))
+    session.flush()
+    return True
+
+
+def remove_key(session: Session, key: str) -> bool:
+    """Whether there was such a key."""
+    kept = session.get(CustomerKey, key)
+    if kept is None:
+        return False
+    session.delete(kept)
+    session.flush()
+    return True
+
+
 def authenticate(session: Session, key: str, secret: str, appid: str) -> None:
     """Raises `Unauthorized`; an unknown key takes as long as a wrong secret."""
     kept = session.scalar(select(CustomerKey.secret_sha256).where(CustomerKey.key == key))

@@ -163,6 +163,12 @@ class NoticeNotFound(ReelyardError):
     code, http, scope, reason = 404, 404, Scope.CALLER, "notice not found"
 
 
+class KeyNotFound(ReelyardError):
+    """There is no such customer key."""
+
+    code, http, scope, reason = 404, 404, Scope.CALLER, "key not found"
+
+
 class RequestNotCompleted(ReelyardError):
     """The request reached the farm and is being worked on; repeat it unchanged."""
 

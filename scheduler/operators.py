@@ -1,0 +1,172 @@
+"""What an operator does with apps and customer keys, for the HTTP API and the command line alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from models.database import Database
+from models.repositories import apps
+from models.repositories.apps import Behaviour, Limits
+from models.settings import Settings
+from models.tables import App
+from models.vocabulary.errors import BadParameter, FetchFailed, KeyNotFound
+from models.vocabulary.spec import FolderStore
+from net.guard import resolve
+from net.http import address
+from stores.opening import folder_below
+
+CHANNELS: Final = ("whip:", "scripted:")
+MAX_NAME: Final = 200
+MAX_CHANNEL: Final = 2_000
+RESOLVE_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewApp:
+    name: str
+    appid: str | None = None
+    channel: str = "whip:"
+    folder: str | None = None  # below REELYARD_STORES_ROOT; None: each request's storageConfig
+    slice_s: int = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppChanges:
+    """None: as it is."""
+
+    name: str | None = None
+    requests_per_s: int | None = None
+    max_recordings: int | None = None
+    query_after_end: str | None = None
+    when_full: str | None = None
+
+
+class Operators:
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+
+    # -- apps ---------------------------------------------------------------------------------------------------
+
+    def apps(self) -> dict[str, Any]:
+        with self._database.unit() as session:
+            return {"apps": [shown(app) for app in apps.list_apps(session)]}
+
+    def app(self, appid: str) -> dict[str, Any]:
+        with self._database.unit() as session:
+            return shown(apps.get(session, appid))
+
+    def add(self, new: NewApp) -> dict[str, Any]:
+        _check_text("name", new.name, MAX_NAME)
+        if len(new.channel) > MAX_CHANNEL or not new.channel.startswith(CHANNELS):
+            raise BadParameter(f"channel must begin with one of {', '.join(CHANNELS)}")
+        if new.appid is not None and not (0 < len(new.appid) <= 64 and new.appid.isascii() and new.appid.isalnum()):
+            raise BadParameter("appid must be 1 to 64 letters and digits")
+        if not 1 <= new.slice_s <= 60:
+            raise BadParameter("slice_s must be from 1 to 60")
+        store = None
+        if new.folder is not None:
+            store = FolderStore(path=str(folder_below(self._settings.stores_root, new.folder)))
+        with self._database.unit() as session:
+            made = apps.add(
+                session, appid=new.appid, name=new.name, channel=new.channel, store=store, slice_s=new.slice_s
+            )
+            return shown(made)
+
+    def change(self, appid: str, changes: AppChanges) -> dict[str, Any]:
+        with self._database.unit() as session:
+            app = apps.get(session, appid)
+            if changes.name is not None:
+                _check_text("name", changes.name, MAX_NAME)
+                app.name = changes.name
+            limits = {"requests_per_s": changes.requests_per_s, "max_recordings": changes.max_recordings}
+            behaviour = {"query_after_end": changes.query_after_end, "when_full": changes.when_full}
+            app.limits = _changed(Limits, app.limits, limits)
+            app.behaviour = _changed(Behaviour, app.behaviour, behaviour)
+            session.flush()
+            return shown(app)
+
+    def remove(self, appid: str) -> None:
+        """With its records. Raises `InvalidOperation` while it records."""
+        with self._database.unit() as session:
+            apps.remove(session, appid)
+
+    def set_notices(self, appid: str, url: str, secret: str = "") -> dict[str, Any]:
+        """Where its notices go ("": nowhere), and what signs them: given, kept or made. The secret is in the answer only."""
+        if url:
+            self._check_receiver(url)
+        if not secret.isprintable() or len(secret) > MAX_NAME:
+            raise BadParameter(f"secret must be at most {MAX_NAME} printable characters")
+        with self._database.unit() as session:
+            signing = apps.set_notices(session, appid, url=url, secret=secret)
+        return {"notice_url": url, "notice_secret": signing}
+
+    def _check_receiver(self, url: str) -> None:
+        """Raises `BadParameter` or `AddressRefused`. A name that nobody knows yet may be known later."""
+        found = address(url)
+        port = found.port or (443 if found.scheme == "https" else 80)
+        try:
+            resolve(found.host, port, self._settings.allow_networks, timeout_s=RESOLVE_S)
+        except FetchFailed:
+            return
+
+    # -- keys ---------------------------------------------------------------------------------------------------
+
+    def keys(self) -> dict[str, Any]:
+        with self._database.unit() as session:
+            found = apps.list_keys(session)
+        return {"keys": [{"key": k.key, "appids": appids, "created_ms": k.created_ms} for k, appids in found]}
+
+    def add_key(self, appids: Sequence[str]) -> dict[str, Any]:
+        """The secret is told here and never again."""
+        _check_appids(appids)
+        with self._database.unit() as session:
+            key, secret = apps.new_key(session, appids)
+        return {"key": key, "secret": secret, "appids": list(dict.fromkeys(appids))}
+
+    def rescope(self, key: str, appids: Sequence[str]) -> dict[str, Any]:
+        _check_appids(appids)
+        with self._database.unit() as session:
+            if not apps.rescope(session, key, appids):
+                raise KeyNotFound
+        return {"key": key, "appids": list(dict.fromkeys(appids))}
+
+    def remove_key(self, key: str) -> None:
+        with self._database.unit() as session:
+            if not apps.remove_key(session, key):
+                raise KeyNotFound
+
+
+def shown(app: App) -> dict[str, Any]:
+    """Without anything secret."""
+    return {
+        "appid": app.appid,
+        "name": app.name,
+        "channel": app.channel,
+        "store": (app.store or {}).get("kind", "request"),
+        "slice_s": app.slice_s,
+        "limits": apps.limits(app).model_dump(),
+        "behaviour": apps.behaviour(app).model_dump(),
+        "notice_url": app.notice_url,
+        "created_ms": app.created_ms,
+    }
+
+
+def _changed(model: type[Limits] | type[Behaviour], kept: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return model.model_validate(kept | given).model_dump(mode="json")
+    except ValueError as error:
+        raise BadParameter(f"{', '.join(given)}: {str(error).splitlines()[-2].strip()}") from error
+
+
+def _check_text(name: str, value: str, most: int) -> None:
+    if not 0 < len(value) <= most or not value.isprintable():
+        raise BadParameter(f"{name} must have 1 to {most} printable characters")
+
+
+def _check_appids(appids: Sequence[str]) -> None:
+    if not 1 <= len(appids) <= 1_000:
+        raise BadParameter("appids must name 1 to 1000 apps")
