@@ -16,7 +16,7 @@ LABEL org.opencontainers.image.title="reelyard" \
       org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-or-later" \
       org.reelyard.licenses.note="The source is Apache-2.0; PyAV's wheel carries x264 (GPL), so this image as a whole is a GPL combination. H.264 and AAC are covered by patent pools."
 RUN useradd --system --uid 10001 --create-home reelyard \
- && install -d -o reelyard -g reelyard -m 0700 /var/lib/reelyard/spool
+ && install -d -o reelyard -g reelyard -m 0700 /var/lib/reelyard/spool /var/lib/reelyard/flower
 COPY --from=build /srv/reelyard /srv/reelyard
 WORKDIR /srv/reelyard
 ENV PATH=/srv/reelyard/.venv/bin:$PATH \

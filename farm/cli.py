@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from farm import admin
-from farm.embedded import EmbeddedFarm, Ports, second_worker, worker_argv
+from farm import admin, slots
+from farm.embedded import EmbeddedFarm, Ports, base_environment, second_worker, worker_argv
 from farm.flower import USER
 from farm.home import read_environment
 from farm.interrupts import Interrupts
@@ -125,6 +125,19 @@ def worker(name: str, folder: Path) -> None:
         raise click.BadParameter("must be 1 to 64 letters, digits, '.', '_' or '-'", param_hint="NAME")
     argv = worker_argv(name)
     os.execve(argv[0], argv, second_worker(read_environment(folder.resolve()), name))  # noqa: S606 - our own command
+
+
+@main.command()
+def node() -> None:
+    """Run one more worker of this host: the first of NAME-1, NAME-2, … that is free, its spool in a folder of that name.
+
+    NAME is REELYARD_NODE_NAME, the folder's parent REELYARD_SPOOL. A worker that comes back takes up what it left.
+    """
+    chosen = settings()
+    name, spool = slots.take(chosen.spool.resolve(), chosen.node_name)
+    argv = worker_argv(name)
+    env = base_environment() | {"REELYARD_NODE_NAME": name, "REELYARD_SPOOL": str(spool)}
+    os.execve(argv[0], argv, env)  # noqa: S606 - our own command
 
 
 @main.command()

@@ -31,7 +31,7 @@ def run(*args: str, env: dict[str, str] | None = None) -> Result:
 
 
 COMMANDS = (
-    *("app", "cordon", "demo", "drain", "jobs", "key", "migrate", "nodes", "play", "ps", "show"),
+    *("app", "cordon", "demo", "drain", "jobs", "key", "migrate", "node", "nodes", "play", "ps", "show"),
     *("token", "uncordon", "undrain", "up", "worker"),
 )
 
