@@ -15,6 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.chaos.matrix import FAULT_S, PHASES, SLICE_S, Shot, hole_bound_s
 from tests.chaos.stage import Stage
 from tests.farm.backend import FPS, Take
@@ -73,8 +75,12 @@ def _started(stage: Stage, cname: str) -> Take | str:
 
 
 def _stopped(take: Take) -> None:
-    with suppress(Exception):
-        take.stop()
+    """As any caller does: what fails with a 50x, or not at all, is asked again."""
+    for _ in range(20):
+        with suppress(httpx.HTTPError):
+            if take.stop().status_code < 500:
+                return
+        time.sleep(1)
 
 
 def _wait_for_edge(cutting: Take | None, uploading: Take | None) -> None:
