@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: chaos help setup test demo up check bench-mixer soak fuzz fmt clean
+.PHONY: chaos help setup test demo up check bench-mixer bench-gateway soak fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -72,7 +72,15 @@ bench-mixer: $(STAMP) ## what a recorded minute costs, next to other tools (ARGS
 soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from its files (ARGS='--minutes 5 --seed 3')
 	$(BIN)/python -m bench.soak $(ARGS)
 
-fuzz: $(STAMP) ## ten minutes of damaged units into the mixer (ARGS='--minutes 1')
+bench-gateway: $(STAMP) ## acquire and query a second, on SQLite and PostgreSQL (ARGS='--seconds 2')
+	$(BIN)/python -m bench.gateway $(ARGS)
+
+fuzz: fuzz-mixer fuzz-gateway ## both of these, ten minutes each
+
+fuzz-gateway: $(STAMP) ## whatever can be sent to the gateway (FUZZ_SECONDS=60 FUZZ_SEED=2)
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/pytest -q -s -p no:xdist --timeout 0 tests/gateway/test_fuzz.py
+
+fuzz-mixer: $(STAMP) ## damaged units into the mixer (ARGS='--minutes 1')
 	$(BIN)/python -m bench.fuzz $(ARGS)
 
 fmt: $(STAMP) ## format, and fix what the linter can fix
