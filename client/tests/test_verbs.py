@@ -184,7 +184,7 @@ def test_both_clients_have_the_same_verbs() -> None:
         return {name for name in vars(of) if not name.startswith("_")} - {"close", "aclose"}
 
     assert verbs(reelyard.Client) == verbs(reelyard.AsyncClient)
-    assert len(verbs(reelyard.Client)) == 9
+    assert len(verbs(reelyard.Client)) == 13
 
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])

@@ -196,3 +196,24 @@ def test_the_async_client_records_many_channels_at_once(sqlite_farm: Farm, url: 
     assert [resource.cname for resource in resources] == [f"room-{n}" for n in range(5)]
     assert len({resource.resource_id for resource in resources}) == 5
     assert page.recordings == ()
+
+
+def test_a_job_is_one_job_by_its_key_and_is_ended_by_it(client: Any) -> None:
+    made = client.submit_job("lesson-7", CNAME, [UID, "2"], start=REQUEST, for_s=60)
+    again = client.submit_job("lesson-7", CNAME, start=REQUEST)
+    assert (made.new, again.new, again.job_id) == (True, False, made.job_id)
+    assert (made.state, made.uids, made.raw["for_ms"]) == (reelyard.JobState.WAITING, (UID, "2"), 60_000)
+    assert "planted-store-secret" not in repr(made.raw)
+    assert [job.job_id for job in client.jobs(live=True).jobs] == [made.job_id]
+    assert client.job(key="lesson-7") == client.job(made.job_id)
+    assert client.stop_job(key="lesson-7").stop_wanted
+    assert client.stop_job(made.job_id).job_id == made.job_id
+
+
+def test_what_is_no_job_is_refused_by_name(client: Any) -> None:
+    with pytest.raises(reelyard.NotFound, match="job not found"):
+        client.job("f" * 32)
+    with pytest.raises(reelyard.NotFound, match="no job of that key"):
+        client.stop_job(key="lesson-8")
+    with pytest.raises(reelyard.BadRequest, match="for_s"):
+        client.submit_job("lesson-8", CNAME, start=REQUEST, for_s=0)

@@ -36,6 +36,7 @@ from reelyard.errors import (
     TransportError,
     Unauthorized,
 )
+from reelyard.jobs import Credentials, Job, JobAttempt, JobPage, JobState
 from reelyard.notices import Event, Notice, verify_notice
 from reelyard.requests import (
     ALL_STREAMS,
@@ -69,10 +70,15 @@ __all__ = [
     "BackgroundConfig",
     "BadRequest",
     "Client",
+    "Credentials",
     "Event",
     "ExtensionParams",
     "ExtensionState",
     "InvalidOperation",
+    "Job",
+    "JobAttempt",
+    "JobPage",
+    "JobState",
     "Layout",
     "LayoutRegion",
     "MixedVideoLayout",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from reelyard import answers, ladder
+from reelyard import jobs as job_answers
 from reelyard.answers import (
     Recording,
     RecordingPage,
@@ -16,8 +18,9 @@ from reelyard.answers import (
     Uploading,
     WhipToken,
 )
-from reelyard.errors import InvalidOperation
+from reelyard.errors import InvalidOperation, NotFound
 from reelyard.exchange import Exchange, Flow
+from reelyard.jobs import Credentials, Job, JobPage
 from reelyard.requests import AcquireRequest, Json, Layout, Mode, StartRequest, UpdateRequest, to_wire
 
 _NOTHING: Final[Json] = {}
@@ -77,12 +80,8 @@ class Calls:
 
     def recordings(self, *, limit: int = 50, before: str = "", live: bool | None = None) -> Flow[RecordingPage]:
         """The app's recordings, newest first. `live`: only those that run, or only those that have ended."""
-        asked: dict[str, Any] = {"limit": limit}
-        if before:
-            asked["before"] = before
-        if live is not None:
-            asked["live"] = "true" if live else "false"
-        answer = yield from self._exchange.ask("GET", f"{self._app}/recordings?{urlencode(asked)}", ladder.COMMAND)
+        path = f"{self._app}/recordings?{_paging(limit, before, live)}"
+        answer = yield from self._exchange.ask("GET", path, ladder.COMMAND)
         return answers.page(answer.body)
 
     def recording(self, sid: str) -> Flow[RecordingRecord]:
@@ -96,6 +95,67 @@ class Calls:
         answer = yield from self._exchange.ask("POST", f"{self._app}/whip-tokens", ladder.COMMAND, body)
         return answers.whip_token(answer.body)
 
+    def submit_job(
+        self,
+        key: str,
+        cname: str,
+        uids: Sequence[str] = (),
+        *,
+        start: StartRequest | Json,
+        acquire: AcquireRequest | Json = _NOTHING,
+        mode: Mode | str = Mode.MIX,
+        not_before_ms: int | None = None,
+        until_ms: int | None = None,
+        for_s: int | None = None,
+        start_within_s: int | None = None,
+        max_rounds: int | None = None,
+        endpoints: Sequence[str] = (),
+        remote_appid: str = "",
+        credentials: Credentials | None = None,
+    ) -> Flow[Job]:
+        """Keep the channel recorded until `stop_job`, `until_ms` (Unix) or, from its first sid, for `for_s`.
+
+        `key` is your own name for it, one job each: submitting it again answers with the job that is there.
+        `uids`: the recorder's, and its spare's. `endpoints` and `credentials`: of another service than this farm.
+        """
+        body = job_answers.order(
+            key, cname, uids, start, acquire, mode, credentials,
+            not_before_ms=not_before_ms, until_ms=until_ms, for_s=for_s, start_within_s=start_within_s,
+            max_rounds=max_rounds, endpoints=tuple(endpoints), remote_appid=remote_appid,
+        )  # fmt: skip
+        answer = yield from self._exchange.ask("POST", f"{self._app}/jobs", ladder.COMMAND, body)
+        return job_answers.job(answer.body, new=answer.http == 201, warnings=answer.warnings)
+
+    def job(self, job_id: str = "", *, key: str = "") -> Flow[Job]:
+        """One job by its id or its key: state, sid, files, every attempt. Raises `NotFound`."""
+        path = yield from self._job(job_id, key)
+        answer = yield from self._exchange.ask("GET", path, ladder.COMMAND)
+        return job_answers.job(answer.body)
+
+    def jobs(self, *, limit: int = 50, before: str = "", live: bool | None = None) -> Flow[JobPage]:
+        """The app's jobs, newest first. `live`: only those that run, or only those that have ended."""
+        answer = yield from self._exchange.ask(
+            "GET", f"{self._app}/jobs?{_paging(limit, before, live)}", ladder.COMMAND
+        )
+        return job_answers.page(answer.body)
+
+    def stop_job(self, job_id: str = "", *, key: str = "") -> Flow[Job]:
+        """End a job by its id or its key. Answers at once; it is DONE when nothing records any more. Twice is once."""
+        path = yield from self._job(job_id, key)
+        answer = yield from self._exchange.ask("POST", f"{path}/stop", ladder.COMMAND)
+        return job_answers.job(answer.body)
+
+    def _job(self, job_id: str, key: str) -> Flow[str]:
+        """A job's path; of a key, after the service told its id."""
+        if bool(job_id) == bool(key):
+            raise ValueError("a job has a job_id or a key: give one of them")
+        if key:
+            answer = yield from self._exchange.ask("GET", f"{self._app}/jobs?{urlencode({'key': key})}", ladder.COMMAND)
+            [job_id] = [job.job_id for job in job_answers.page(answer.body).jobs if job.key == key] or [""]
+            if not job_id:
+                raise NotFound(404, 404, "there is no job of that key")
+        return f"{self._app}/jobs/{_segment(job_id, 'job_id')}"
+
     def _of(self, recording: Recording, verb: str) -> str:
         return self._path(recording.resource_id, recording.mode, verb, sid=recording.sid)
 
@@ -107,6 +167,15 @@ class Calls:
 
 def _body(cname: str, uid: str, request: object) -> Json:
     return {"cname": cname, "uid": uid, "clientRequest": to_wire(request)}
+
+
+def _paging(limit: int, before: str, live: bool | None) -> str:
+    asked: dict[str, Any] = {"limit": limit}
+    if before:
+        asked["before"] = before
+    if live is not None:
+        asked["live"] = "true" if live else "false"
+    return urlencode(asked)
 
 
 def _segment(value: str, name: str) -> str:

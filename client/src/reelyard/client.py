@@ -103,6 +103,10 @@ class Client(_Farm[object]):
     recordings = _blocking(Calls.recordings)
     recording = _blocking(Calls.recording)
     whip_token = _blocking(Calls.whip_token)
+    submit_job = _blocking(Calls.submit_job)
+    job = _blocking(Calls.job)
+    jobs = _blocking(Calls.jobs)
+    stop_job = _blocking(Calls.stop_job)
 
     def _default_sleep(self) -> Callable[[float], object]:
         return time.sleep
@@ -163,6 +167,10 @@ class AsyncClient(_Farm[Awaitable[object]]):
     recordings = _awaited(Calls.recordings)
     recording = _awaited(Calls.recording)
     whip_token = _awaited(Calls.whip_token)
+    submit_job = _awaited(Calls.submit_job)
+    job = _awaited(Calls.job)
+    jobs = _awaited(Calls.jobs)
+    stop_job = _awaited(Calls.stop_job)
 
     def _default_sleep(self) -> Callable[[float], Awaitable[object]]:
         return asyncio.sleep
