@@ -430,3 +430,23 @@ def test_an_app_with_a_memory_store_says_own_store(farm: Farm) -> None:
     resource = farm.acquire(appid="e" * 32)
     begun = farm.service.begin_start("e" * 32, resource.resource_id, start_order())
     assert any("this app's own store" in text for text in begun.warnings)
+
+
+def test_a_second_recording_of_an_important_channel_avoids_the_nodes_of_the_first(farm: Farm) -> None:
+    for name in ("node-a", "node-b"):
+        farm.worker(name, capacity=10_000)
+    first = farm.begin()
+    excluded = (farm.recording(first).resource_id,)
+    for n in range(4):
+        uid = str(900 + n)
+        order = orders.Acquire(cname=CNAME, uid=uid, exclude_resource_ids=excluded)
+        resource = farm.service.acquire(APPID, order)
+        second = farm.service.begin_start(APPID, resource.resource_id, start_order(uid=uid)).sid
+        assert farm.tenures(second)[0].node != farm.tenures(first)[0].node
+
+
+def test_a_start_that_is_not_what_acquire_was_told_is_taken_and_reported(farm: Farm) -> None:
+    farm.worker()
+    resource = farm.service.acquire(APPID, orders.Acquire(cname=CNAME, uid=UID, start_digest="1" * 64))
+    begun = farm.service.begin_start(APPID, resource.resource_id, start_order(digest="2" * 64))
+    assert any("startParameter" in text for text in begun.warnings)
