@@ -39,6 +39,11 @@ def responses(*classes: type[e.ReelyardError]) -> Responses:
     return found
 
 
+def ok(description: str, example: dict[str, Any], status: int = 200) -> Responses:
+    """The answer of a route that does what it was asked to."""
+    return {status: {"description": description, "content": {"application/json": {"example": example}}}}
+
+
 def body(model: type[Shape], example: dict[str, Any]) -> dict[str, Any]:
     """`openapi_extra` of a route that reads its own body."""
     content = {"schema": {"$ref": REF.format(model=model.__name__)}, "example": example}

@@ -84,6 +84,10 @@ class Settings(BaseSettings):
         description="How many requests a second jobs send for one app to one service; 10 is the contract's limit.",
     )
 
+    notice_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated addresses that notices come from, told at `/v1/ncs/ip` to receivers that keep a list.",
+    )
     allow_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (),
         description="Comma-separated networks that addresses named by users may lie in although they are private, loopback or link-local.",
@@ -93,7 +97,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", description="Level of the log.")
 
-    @field_validator("ice_addresses", "allow_networks", mode="before")
+    @field_validator("ice_addresses", "allow_networks", "notice_addresses", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value

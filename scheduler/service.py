@@ -425,6 +425,11 @@ class Service:
             apps.authenticate(session, key, secret, appid)
             return apps.limits(app).requests_per_s
 
+    def knows(self, key: str, secret: str) -> bool:
+        """Whether it is some customer's key."""
+        with self.database.unit() as session:
+            return apps.knows(session, key, secret)
+
     def ready(self) -> dict[str, str]:
         """What keeps the farm from recording, by part; empty: nothing."""
         wrong: dict[str, str] = {}

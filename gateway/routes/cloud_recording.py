@@ -51,6 +51,14 @@ _START: Final = _NAMES | {
     }
 }
 
+_RESOURCE: Final = _NAMES | {"resourceId": "RESOURCE_ID"}
+_SAME: Final = _RESOURCE | {"sid": "38f8e3cfdc474cd56fc1ceba380d7e1a"}
+_FILE: Final = {
+    "fileListMode": "string",
+    "fileList": "recordings/38f8e3cfdc474cd56fc1ceba380d7e1a_httpClient463224.m3u8",
+}
+_QUERIED: Final = _SAME | {"serverResponse": {"status": 5} | _FILE | {"sliceStartTime": 1780000003200}}
+_STOPPED: Final = _SAME | {"serverResponse": _FILE | {"uploadingStatus": "uploaded"}}
 _UPDATE: Final = _NAMES | {
     "clientRequest": {
         "streamSubscribe": {
@@ -64,7 +72,10 @@ _UPDATE: Final = _NAMES | {
 @router.post(
     "/acquire",
     summary="Get a resourceId: the right to start one recording",
-    responses=documents.responses(e.ChannelNameInvalid, e.TooManyRecordings, e.AllocateTimedOut),
+    responses={
+        **documents.responses(e.ChannelNameInvalid, e.TooManyRecordings, e.AllocateTimedOut),
+        **documents.ok("The right to start", _RESOURCE),
+    },
     openapi_extra=documents.body(AcquireRequest, _NAMES | {"clientRequest": {}}) | SECURED,
 )
 async def acquire(request: Request, appid: App, run: Run) -> JSONResponse:
@@ -77,10 +88,10 @@ async def acquire(request: Request, appid: App, run: Run) -> JSONResponse:
     RESOURCE + "/start",
     summary="Start recording",
     description="Answers when the recorder has joined the channel and the store has taken its first object; after five seconds without, 206 with code 65: repeat the request, it then answers 201 with code 7.",
-    responses=documents.responses(
+    responses={**documents.responses(
         e.AlreadyStarted, e.RequestNotCompleted, e.ResourceExpired, e.ResourceMismatch, e.ResourceUnreadable,
         e.TaskConflict, e.StartTimedOut, e.ChannelRefused, e.StoreRefused, e.Overloaded, e.NoWorkers, e.NotBuiltYet,
-    ),
+    ), **documents.ok("It records", _SAME)},
     openapi_extra=documents.body(StartRequest, _START) | SECURED,
 )  # fmt: skip
 async def start(request: Request, appid: App, resource_id: ResourceId, mode: ModeName, run: Run) -> JSONResponse:
@@ -100,7 +111,10 @@ async def start(request: Request, appid: App, resource_id: ResourceId, mode: Mod
 @router.get(
     RUNNING + "/query",
     summary="Ask how a recording stands",
-    responses=documents.responses(e.WorkerNotFound, e.SidMismatch, e.ServiceExiting),
+    responses={
+        **documents.responses(e.WorkerNotFound, e.SidMismatch, e.ServiceExiting),
+        **documents.ok("How it stands", _QUERIED),
+    },
     openapi_extra=SECURED,
 )
 async def query(appid: App, resource_id: ResourceId, sid: Sid, mode: ModeName, run: Run) -> JSONResponse:
@@ -112,9 +126,12 @@ async def query(appid: App, resource_id: ResourceId, sid: Sid, mode: ModeName, r
     RUNNING + "/stop",
     summary="Stop recording",
     description='Answers when every file is uploaded, at most 20 s later; with `"async_stop": true` at once.',
-    responses=documents.responses(
-        e.RequestNotCompleted, e.NoRecordedData, e.InvalidOperation, e.WorkerNotFound, e.SidMismatch
-    ),
+    responses={
+        **documents.responses(
+            e.RequestNotCompleted, e.NoRecordedData, e.InvalidOperation, e.WorkerNotFound, e.SidMismatch
+        ),
+        **documents.ok("It has ended, or is to end", _STOPPED),
+    },
     openapi_extra=documents.body(StopRequest, _NAMES | {"clientRequest": {"async_stop": False}}) | SECURED,
 )
 async def stop(
@@ -134,7 +151,10 @@ async def stop(
     RUNNING + "/update",
     summary="Change whom a running recording subscribes to, or refresh the keys of its store",
     description="What is not named stays as it is. Its recorder has it within half a second, without the broker within one renewal.",
-    responses=documents.responses(e.NotBuiltYet, e.WorkerNotFound, e.SidMismatch, e.ResourceMismatch, e.ServiceExiting),
+    responses={
+        **documents.responses(e.NotBuiltYet, e.WorkerNotFound, e.SidMismatch, e.ResourceMismatch, e.ServiceExiting),
+        **documents.ok("Changed", _SAME),
+    },
     openapi_extra=documents.body(UpdateRequest, _UPDATE) | SECURED,
 )
 async def update(
@@ -151,7 +171,10 @@ async def update(
     RUNNING + "/updateLayout",
     summary="Replace the layout of a running recording",
     description="The whole layout: a field that is left out returns to its default.",
-    responses=documents.responses(e.BadLayout, e.WorkerNotFound, e.SidMismatch, e.ResourceMismatch, e.ServiceExiting),
+    responses={
+        **documents.responses(e.BadLayout, e.WorkerNotFound, e.SidMismatch, e.ResourceMismatch, e.ServiceExiting),
+        **documents.ok("Changed", _SAME),
+    },
     openapi_extra=documents.body(UpdateLayoutRequest, _NAMES | {"clientRequest": {"mixedVideoLayout": 1}}) | SECURED,
 )
 async def update_layout(

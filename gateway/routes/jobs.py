@@ -79,7 +79,13 @@ async def submit(request: Request, appid: App, run: Run, jobs: Door) -> JSONResp
 @router.get(
     "",
     summary="List jobs, newest first",
-    responses={**documents.responses(), 200: {"description": "One page, without files and attempts"}},
+    responses={
+        **documents.responses(),
+        **documents.ok(
+            "One page, without files and attempts",
+            {"jobs": [{k: v for k, v in _JOB.items() if k not in ("files", "attempts")}], "next": None},
+        ),
+    },
     openapi_extra=SECURED,
 )
 async def jobs(

@@ -28,10 +28,6 @@ _NOTICE: Final[dict[str, Any]] = {
 _LOGGED: Final = _NOTICE | {"log": [{"attempt": 1, "at_ms": 1780000002400, "outcome": "200"}]}
 
 
-def _example(description: str, value: dict[str, Any]) -> documents.Responses:
-    return {200: {"description": description, "content": {"application/json": {"example": value}}}}
-
-
 def _outbox(run: Run) -> Outbox:
     return Outbox(run.service.database)
 
@@ -42,7 +38,7 @@ Door = Annotated[Outbox, Depends(_outbox)]
 @router.get(
     "",
     summary="List notices, newest first",
-    responses={**documents.responses(), **_example("One page", {"notices": [_NOTICE], "next": None})},
+    responses={**documents.responses(), **documents.ok("One page", {"notices": [_NOTICE], "next": None})},
     openapi_extra=SECURED,
 )
 async def notices(
@@ -60,7 +56,7 @@ async def notices(
 @router.get(
     "/{notice_id}",
     summary="One notice, with every attempt to deliver it",
-    responses={**documents.responses(e.NoticeNotFound), **_example("The notice", _LOGGED)},
+    responses={**documents.responses(e.NoticeNotFound), **documents.ok("The notice", _LOGGED)},
     openapi_extra=SECURED,
 )
 async def notice(appid: App, notice_id: NoticeId, run: Run, outbox: Door) -> JSONResponse:
@@ -71,7 +67,7 @@ async def notice(appid: App, notice_id: NoticeId, run: Run, outbox: Door) -> JSO
     "/{notice_id}/replay",
     summary="Deliver a notice once more",
     description="It keeps its noticeId and sequence; only notifyMs is new.",
-    responses={**documents.responses(e.NoticeNotFound, e.InvalidOperation), **_example("The notice", _LOGGED)},
+    responses={**documents.responses(e.NoticeNotFound, e.InvalidOperation), **documents.ok("The notice", _LOGGED)},
     openapi_extra=SECURED,
 )
 async def replay(appid: App, notice_id: NoticeId, run: Run, outbox: Door) -> JSONResponse:

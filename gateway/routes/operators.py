@@ -58,10 +58,6 @@ _NOTICES: Final = {"notice_url": "https://example.org/notices", "notice_secret":
 _KEY: Final = {"key": "KEY", "secret": "SECRET", "appids": [_APP["appid"]]}
 
 
-def _ok(description: str, example: dict[str, Any], status: int = 200) -> documents.Responses:
-    return {status: {"description": description, "content": {"application/json": {"example": example}}}}
-
-
 def _door(run: Run) -> Operators:
     return Operators(run.service.database, run.service.settings)
 
@@ -72,7 +68,7 @@ Door = Annotated[Operators, Depends(_door)]
 @router.get(
     "/apps",
     summary="List apps",
-    responses={**documents.responses(), **_ok("All apps", {"apps": [_APP]})},
+    responses={**documents.responses(), **documents.ok("All apps", {"apps": [_APP]})},
     openapi_extra=SECURED,
 )
 async def list_apps(run: Run, door: Door) -> JSONResponse:
@@ -83,7 +79,7 @@ async def list_apps(run: Run, door: Door) -> JSONResponse:
     "/apps",
     summary="Add an app",
     status_code=201,
-    responses={**documents.responses(), **_ok("The app", _APP, 201)},
+    responses={**documents.responses(), **documents.ok("The app", _APP, 201)},
     openapi_extra=documents.body(AppRequest, {"name": "classes", "channel": "whip:"}) | SECURED,
 )
 async def add_app(request: Request, run: Run, door: Door) -> JSONResponse:
@@ -94,7 +90,7 @@ async def add_app(request: Request, run: Run, door: Door) -> JSONResponse:
 @router.get(
     "/apps/{appid}",
     summary="One app",
-    responses={**documents.responses(), **_ok("The app", _APP)},
+    responses={**documents.responses(), **documents.ok("The app", _APP)},
     openapi_extra=SECURED,
 )
 async def app(appid: KnownApp, run: Run, door: Door) -> JSONResponse:
@@ -104,7 +100,7 @@ async def app(appid: KnownApp, run: Run, door: Door) -> JSONResponse:
 @router.patch(
     "/apps/{appid}",
     summary="Change an app: name, limits, behaviour",
-    responses={**documents.responses(), **_ok("The app", _APP)},
+    responses={**documents.responses(), **documents.ok("The app", _APP)},
     openapi_extra=documents.body(AppChange, {"requests_per_s": 50, "query_after_end": "record"}) | SECURED,
 )
 async def change_app(request: Request, appid: KnownApp, run: Run, door: Door) -> JSONResponse:
@@ -130,7 +126,7 @@ async def remove_app(appid: KnownApp, run: Run, door: Door) -> Response:
     "/apps/{appid}/notices",
     summary="Say where an app's notices go",
     description="Without a secret one is made, or the one there is stays; it is told in this answer only. An empty url ends notices.",
-    responses={**documents.responses(e.AddressRefused), **_ok("Address and secret", _NOTICES)},
+    responses={**documents.responses(e.AddressRefused), **documents.ok("Address and secret", _NOTICES)},
     openapi_extra=documents.body(NoticesChange, {"url": "https://example.org/notices"}) | SECURED,
 )
 async def set_notices(request: Request, appid: KnownApp, run: Run, door: Door) -> JSONResponse:
@@ -143,7 +139,7 @@ async def set_notices(request: Request, appid: KnownApp, run: Run, door: Door) -
     summary="List customer keys and what they may use",
     responses={
         **documents.responses(),
-        **_ok("All keys", {"keys": [{"key": "KEY", "appids": [_APP["appid"]], "created_ms": 1780000000000}]}),
+        **documents.ok("All keys", {"keys": [{"key": "KEY", "appids": [_APP["appid"]], "created_ms": 1780000000000}]}),
     },
     openapi_extra=SECURED,
 )
@@ -156,7 +152,7 @@ async def list_keys(run: Run, door: Door) -> JSONResponse:
     summary="Make a customer key for some apps",
     description="The secret is told here and never again.",
     status_code=201,
-    responses={**documents.responses(), **_ok("Key and secret", _KEY, 201)},
+    responses={**documents.responses(), **documents.ok("Key and secret", _KEY, 201)},
     openapi_extra=documents.body(KeyRequest, {"appids": [_APP["appid"]]}) | SECURED,
 )
 async def add_key(request: Request, run: Run, door: Door) -> JSONResponse:
@@ -167,7 +163,10 @@ async def add_key(request: Request, run: Run, door: Door) -> JSONResponse:
 @router.put(
     "/keys/{key}",
     summary="Say which apps a key may use",
-    responses={**documents.responses(e.KeyNotFound), **_ok("The key", {"key": "KEY", "appids": [_APP["appid"]]})},
+    responses={
+        **documents.responses(e.KeyNotFound),
+        **documents.ok("The key", {"key": "KEY", "appids": [_APP["appid"]]}),
+    },
     openapi_extra=documents.body(KeyRequest, {"appids": [_APP["appid"]]}) | SECURED,
 )
 async def rescope_key(request: Request, key: Key, run: Run, door: Door) -> JSONResponse:

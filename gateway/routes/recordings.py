@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse
@@ -16,10 +16,32 @@ from models.vocabulary import errors as e
 
 router = APIRouter(prefix="/v1/apps/{appid}/recordings", tags=["Recordings"])
 
+_LINE: Final = {
+    "sid": "38f8e3cfdc474cd56fc1ceba380d7e1a", "cname": "lesson-7", "uid": "527841", "mode": "mix", "status": 8,
+    "wanted": "stop", "reason": "stop called", "created_ms": 1780000000000, "started_ms": 1780000003200,
+    "ended_ms": 1780000063200,
+}  # fmt: skip
+_RECORD: Final = _LINE | {
+    "resource_id": "RESOURCE_ID", "wanted_cause": "stop called", "fault": None, "weight": 60, "uploading": "uploaded",
+    "what_happened": "the recording ended at 2026-05-28T20:27:43.200Z: stop called", "keep_until_ms": 1782592063200,
+    "warnings": ["clientRequest.token is null and counts as not given"], "spec": {},
+    "segments": {"count": 10, "stored": 10, "bytes": 4500000, "duration_s": 60.0},
+    "holes": [{"track": "mix", "start_s": 12.0, "end_s": 13.4, "state": "lost", "cause": "the recorder died"}],
+    "files": [{"key": "38f8e3cfdc474cd56fc1ceba380d7e1a_lesson-7.m3u8", "kind": "playlist", "bytes": 1200, "final": True,
+               "store": "primary", "error": ""}],
+    "tenures": [{"epoch": 1, "node": "node-a", "role": "primary", "state": "ended", "created_ms": 1780000000000,
+                 "ended_ms": 1780000063200, "cause": "all is stored"}],
+    "notices": [],
+}  # fmt: skip
 Run = Annotated[Runtime, Depends(runtime)]
 
 
-@router.get("", summary="List recordings, newest first", responses=documents.responses(), openapi_extra=SECURED)
+@router.get(
+    "",
+    summary="List recordings, newest first",
+    responses={**documents.responses(), **documents.ok("One page", {"recordings": [_LINE], "next": None})},
+    openapi_extra=SECURED,
+)
 async def recordings(
     appid: App,
     run: Run,
@@ -34,7 +56,7 @@ async def recordings(
     "/{sid}",
     summary="Everything about one recording",
     description="Status, how it ended and whose fault, holes, files, segments, warnings, tenures. Also after its end.",
-    responses=documents.responses(e.WorkerNotFound),
+    responses={**documents.responses(e.WorkerNotFound), **documents.ok("The record", _RECORD)},
     openapi_extra=SECURED,
 )
 async def recording(appid: App, sid: Annotated[str, Path(description="Of start.")], run: Run) -> JSONResponse:
@@ -45,7 +67,7 @@ async def recording(appid: App, sid: Annotated[str, Path(description="Of start."
     "/{sid}/stop",
     summary="Stop a recording by its sid alone",
     description="Answers at once with the record. Also when resourceExpiredHour is over; stopping twice is like stopping once.",
-    responses=documents.responses(e.WorkerNotFound),
+    responses={**documents.responses(e.WorkerNotFound), **documents.ok("The record", _RECORD)},
     openapi_extra=SECURED,
 )
 async def stop(appid: App, sid: Annotated[str, Path(description="Of start.")], run: Run) -> JSONResponse:

@@ -67,7 +67,13 @@ async def publish(
 @router.post(
     "/v1/apps/{appid}/whip-tokens",
     summary="A token for one publisher of one room",
-    responses=documents.responses(e.ChannelNameInvalid),
+    responses={
+        **documents.responses(e.ChannelNameInvalid),
+        **documents.ok(
+            "The token, and where to publish with it",
+            {"token": "TOKEN", "url": "https://farm/whip/APPID/lesson-7/ada", "expires_s": 1780003600},
+        ),
+    },
     openapi_extra=documents.body(TokenRequest, {"cname": "lesson-7", "uid": "ada", "ttl_s": 3600}) | SECURED,
 )
 async def whip_token(request: Request, appid: App, run: Run) -> JSONResponse:

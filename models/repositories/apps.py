@@ -172,5 +172,11 @@ def authenticate(session: Session, key: str, secret: str, appid: str) -> None:
         raise Unauthorized
 
 
+def knows(session: Session, key: str, secret: str) -> bool:
+    """Whether it is a customer's, whatever it may use."""
+    kept = session.scalar(select(CustomerKey.secret_sha256).where(CustomerKey.key == key))
+    return hmac.compare_digest(kept or _hash(""), _hash(secret)) and kept is not None
+
+
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()

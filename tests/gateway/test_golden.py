@@ -158,6 +158,10 @@ class Scene:
     def wrong_credentials(self) -> None:
         self.http.auth = httpx.BasicAuth(self.farm.key, "wrong")
 
+    def send_from(self, address: str) -> None:
+        service = self.farm.service
+        service.settings = service.settings.model_copy(update={"notice_addresses": (address,)})
+
     def limit(self, per_s: int) -> None:
         self._limits(apps.Limits(requests_per_s=per_s, max_recordings=0))
 
