@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: chaos help setup test demo up check bench-mixer bench-gateway soak fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: chaos help setup test demo up check bench-mixer bench-gateway bench-jobs soak fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -68,6 +68,9 @@ check: $(STAMP) ## lint, format, types, import directions, migrations
 
 bench-mixer: $(STAMP) ## what a recorded minute costs, next to other tools (ARGS=--quick: does it run?)
 	$(BIN)/python -m bench.mixer $(ARGS)
+
+bench-jobs: $(STAMP) ## what 10 000 running jobs cost one scheduler, and how late their checks are (ARGS='--jobs 1000 --seconds 30')
+	$(BIN)/python -m bench.jobs $(ARGS)
 
 soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from its files (ARGS='--minutes 5 --seed 3')
 	$(BIN)/python -m bench.soak $(ARGS)
