@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,23 @@ def test_a_check_that_was_put_off_counts_from_when_it_was_due_first() -> None:
 def test_what_was_due_outside_the_window_does_not_count() -> None:
     due = [(1_000, "a"), (50_000, "b"), (100_000, "c")]
     assert jobs.lateness_ms(due, [(50_001, "b")], 10_000, 100_000) == [1]
+
+
+def test_the_work_of_grandchildren_counts_while_they_live_and_when_they_have_ended() -> None:
+    work = "import time\nwhile time.process_time() < 0.4: pass\nprint(flush=True)\n"
+    grandchild = [sys.executable, "-c", work + "input()"]
+    child = f"import subprocess, sys\nsubprocess.run({grandchild!r})\nprint(flush=True)\nsys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", child], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()
+        assert 0.3 < jobs.cpu_s(process.pid) < 2
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert 0.3 < jobs.cpu_s(process.pid) < 2
+        process.stdin.close()
 
 
 @pytest.mark.slow
