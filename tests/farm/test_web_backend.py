@@ -15,9 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-import redis
-from celery import Celery
-from sqlalchemy import make_url
 
 from farm.home import read_environment
 from tests.farm.processes import ROOT, UpFarm, command_of, descendants, environment, eventually
@@ -95,33 +92,6 @@ def backend(farm: UpFarm, tasks: None, tmp_path: Path) -> Iterator[httpx.Client]
 def test_the_backend_is_a_page_of_code() -> None:
     lines = [line for line in code().splitlines() if line.strip()]
     assert len(lines) <= 60
-
-
-def test_the_brokers_user_orders_jobs_and_can_do_nothing_else(redis_url: str) -> None:
-    [rule] = re.findall(r"```text\n(ACL SETUSER backend .*?)\n```", PAGE.read_text())
-    words = rule.replace("PASSWORD", "planted-password").split(" ")
-    rules = re.findall(r"\([^)]*\)|\S+", " ".join(words))  # a selector is one argument
-    address = make_url(redis_url)
-    own = address.set(username="backend", password="planted-password").render_as_string(hide_password=False)
-    with redis.Redis.from_url(redis_url) as farm:
-        farm.execute_command(*rules)
-        try:
-            with Celery(broker=own, set_as_current=False) as queue:
-                for task in ("reelyard.jobs.submit", "reelyard.jobs.stop"):
-                    queue.send_task(task, args=["an app", "a key"], queue="reelyard.jobs")
-            assert farm.llen("reelyard.jobs") == 2
-            with redis.Redis.from_url(own) as backend:
-                for command in (
-                    ("LRANGE", "reelyard.jobs", "0", "-1"), ("RPOP", "reelyard.jobs"), ("DEL", "reelyard.jobs"),
-                    ("LPUSH", "reelyard.checks", "x"), ("LPUSH", "reelyard.node.a", "x"),
-                    ("LPUSH", "reelyard.jobs.other", "x"), ("SADD", "_kombu.binding.reelyard.checks", "x"),
-                    ("PUBLISH", "reelyard.nudge", "x"), ("SUBSCRIBE", "reelyard.nudge"), ("GET", "x"), ("KEYS", "*"),
-                    ("CONFIG", "GET", "*"), ("EVAL", "return 1", "0"),
-                ):  # fmt: skip
-                    with pytest.raises(redis.exceptions.NoPermissionError):
-                        backend.execute_command(*command)
-        finally:
-            farm.acl_deluser("backend")
 
 
 @pytest.mark.slow
