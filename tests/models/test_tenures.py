@@ -216,14 +216,18 @@ def test_a_database_clock_that_went_back_does_not_make_the_dead_immortal(started
         assert tenures.of(session, "s1")[0].state == TenureState.ENDED
 
 
-def test_ready_is_said_by_the_owner_and_may_be_repeated(started: Database) -> None:
+def test_live_and_proven_are_said_by_the_owner_and_may_be_repeated(started: Database) -> None:
     with started.unit() as session:
         claim = farm.tenure(session)
         assert not tenures.live(session, "s1", 1, "another owner")
         assert tenures.live(session, "s1", 1, claim.owner)
         assert tenures.live(session, "s1", 1, claim.owner)
         (tenure,) = tenures.of(session, "s1")
-        assert (tenure.state, tenure.ready) == (TenureState.LIVE, True)
+        assert (tenure.state, tenure.ready) == (TenureState.LIVE, False)
+        tenures.proven(session, "s1", 1, "another owner")
+        assert not tenures.of(session, "s1")[0].ready
+        tenures.proven(session, "s1", 1, claim.owner)
+        assert tenures.of(session, "s1")[0].ready, "it has closed a whole slot"
         assert tenures.end(session, "s1", 1, claim.owner, "finished")
         assert not tenures.live(session, "s1", 1, claim.owner)
         assert not tenures.end(session, "s1", 1, claim.owner, "finished")
