@@ -104,6 +104,7 @@ class EmbeddedFarm:
             "REELYARD_DATABASE_URL": home.database_url,
             "REELYARD_BROKER_URL": f"redis://127.0.0.1:{ports.broker}/0",
             "REELYARD_SECRET_KEYS": home.identity.secret_key,
+            "REELYARD_GATEWAY_URL": self.url,
             "REELYARD_NODE_NAME": self._node,
             "REELYARD_SPOOL": str(home.spool),
             "REELYARD_STORES_ROOT": str(home.store),
@@ -124,6 +125,7 @@ class EmbeddedFarm:
             Part("ingest", [python, "-m", "workers.ingest"], lambda: healthy(ports.ingest, "/healthz")),
             Part("worker", worker_argv(self._node), self._node_is_up, stop_s=30.0),
             Part("scheduler", [python, "-m", "scheduler"], lambda: True),
+            Part("tasks", tasks_argv(), lambda: True),
             Part("gateway", gateway, lambda: healthy(ports.gateway, "/readyz")),
             *(self._views() if self._with_flower else ()),
         ]
@@ -243,6 +245,15 @@ def worker_argv(node: str) -> list[str]:
     return [
         sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-P", "threads", "-c", "1000",
         "-n", f"{node}@reelyard", "-Q", messages.node_queue(node), "--without-gossip", "--without-mingle", "-l", "INFO",
+    ]  # fmt: skip
+
+
+def tasks_argv() -> list[str]:
+    """The worker of supervised jobs' short tasks."""
+    queues = f"{messages.JOBS_QUEUE},{messages.CHECKS_QUEUE}"
+    return [
+        sys.executable, "-m", "celery", "-A", "scheduler.app", "worker", "-P", "threads", "-c", "4",
+        "-n", "tasks@reelyard", "-Q", queues, "--without-gossip", "--without-mingle", "-l", "INFO",
     ]  # fmt: skip
 
 

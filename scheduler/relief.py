@@ -109,6 +109,8 @@ class Relief:
             return self._place(session, recording, now)
 
     def _place(self, session: Session, recording: Recording, now: Crew) -> Dispatch | None:
+        if recording.t0_ms is None:
+            return None  # two that do not know of each other's zero would count from two; nothing is recorded yet
         if recording.next_dispatch_ms > now_ms(session) or not joinable_many(recording.spec["channel"]):
             return None
         role = Role.SUCCESSOR if now.leaving else Role.STANDBY
