@@ -13,10 +13,10 @@ from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
 from farm.publisher.tracks import AudioTrack, Start, VideoTrack
 from models.vocabulary.errors import ChannelRefused, ChannelUnreachable
-from workers.ingest import ice
-from workers.ingest.tap import on_key_request
 from workers.synthetic.media import AudioLoop, VideoLoop
 from workers.synthetic.plan import MediaPlan
+from workers.webrtc import ice
+from workers.webrtc.tap import on_key_request
 
 _CONNECT_WITHIN_S: Final = 10.0
 _REDIRECTS: Final = 3

@@ -14,10 +14,10 @@ from models.tokens import Audience, mint_whip, whip_keys
 from models.vocabulary.channel import ChannelEvent, EventKind, Room, Track, TrackKind, Unit
 from workers.ingest.process import Ingest
 from workers.ingest.publisher import Patience
-from workers.ingest.tap import Drops
 from workers.recorder.capture.whip import WhipChannel
 from workers.recorder.clock import RealClock
 from workers.synthetic.plan import MediaPlan
+from workers.webrtc.tap import Drops
 
 SECRET = "a secret of the tests"
 KEY = whip_keys(SECRET)[0]

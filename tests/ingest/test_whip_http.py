@@ -13,8 +13,9 @@ from aiortc import RTCPeerConnection
 
 from models.tokens import Audience
 from tests.ingest.rigs import endpoint, running_ingest, token
-from workers.ingest import ice, whip
+from workers.ingest import whip
 from workers.ingest.process import Ingest
+from workers.webrtc import ice
 
 T = TypeVar("T")
 SDP = {"Content-Type": "application/sdp"}

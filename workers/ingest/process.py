@@ -14,12 +14,12 @@ import uvicorn
 
 from models.settings import Settings
 from models.tokens import whip_keys
-from workers.ingest import ice
 from workers.ingest.publisher import Patience
 from workers.ingest.room import Rooms
-from workers.ingest.tap import Drops
 from workers.ingest.units import UnitServer
 from workers.ingest.whip import Whip
+from workers.webrtc import ice
+from workers.webrtc.tap import Drops
 
 log = logging.getLogger(__name__)
 

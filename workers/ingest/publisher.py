@@ -14,11 +14,11 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 
 from models.vocabulary.channel import Track, TrackKind, TrackSource, Unit, User
 from models.vocabulary.errors import BadBody
-from workers.ingest import ice
-from workers.ingest.payload import VIDEO_CODECS
 from workers.ingest.room import Room
-from workers.ingest.senderclock import SenderClock
-from workers.ingest.tap import Drops, Tap
+from workers.webrtc import ice
+from workers.webrtc.payload import VIDEO_CODECS
+from workers.webrtc.senderclock import SenderClock
+from workers.webrtc.tap import Drops, Tap
 
 log = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from models.vocabulary.units import (
     encode,
     unit_head,
 )
-from workers.ingest.payload import VIDEO_CODECS
 from workers.ingest.room import Room, RoomName, Rooms
+from workers.webrtc.payload import VIDEO_CODECS
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from models.vocabulary.channel import User
 from models.vocabulary.errors import BadBody, BadParameter, Overloaded, ReelyardError, Unauthorized, WorkerNotFound
 from workers.ingest.publisher import Patience, Publisher, close_all
 from workers.ingest.room import MAX_PUBLISHERS, RoomName, Rooms
-from workers.ingest.tap import Drops
+from workers.webrtc.tap import Drops
 
 log = logging.getLogger(__name__)
 

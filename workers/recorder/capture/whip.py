@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from models.vocabulary.channel import Anchor, Caps, ChannelClock, ChannelEvent, EventKind, Layer, Room, Sink
 from models.vocabulary.errors import ChannelAddressInvalid, ChannelRefused, ChannelUnreachable
-from models.vocabulary.offset import Floor, Slewed
 from models.vocabulary.timing import Clock
 from models.vocabulary.units import (
     Auth,
     Carried,
-    Decoder,
     Frame,
     Happened,
     Hello,
@@ -30,18 +27,14 @@ from models.vocabulary.units import (
     Refused,
     Subscribe,
     Unsubscribe,
-    WireError,
-    encode,
 )
+from workers.recorder.capture.backoff import steps
+from workers.recorder.capture.presence import Presence
+from workers.recorder.capture.unitwire import CONNECT_WITHIN_S, IngestTime, UnitWire
 
-_CONNECT_WITHIN_S: Final = 5.0
 #: The ingest says Now every second.
 _SILENT_AFTER_S: Final = 5.0
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
-_READ_BYTES: Final = 1 << 18
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-_BEGINNINGS: Final = frozenset({EventKind.JOINED, EventKind.TRACK_ADDED})
 
 
 @dataclass(slots=True)
@@ -64,14 +57,14 @@ class WhipChannel:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._time = _IngestTime(clock)
-        self._presence = _Presence()
+        self._time = IngestTime(clock)
+        self._presence = Presence()
         self._events: asyncio.Queue[ChannelEvent] = asyncio.Queue()
         self._subscriptions: dict[str, _Subscription] = {}
         self._tracks: dict[int, str] = {}  # by number
         self._numbers = 0
         self._seq = 0
-        self._wire: _Wire | None = None
+        self._wire: UnitWire | None = None
         self._run: asyncio.Task[None] | None = None
         self._closed = False
         self._units = self._gaps = self._reconnects = 0
@@ -136,11 +129,11 @@ class WhipChannel:
 
     # -- the connection
 
-    async def _connect(self, host: str, port: int, token: str) -> _Wire:
+    async def _connect(self, host: str, port: int, token: str) -> UnitWire:
         """A connection whose snapshot has been taken in."""
-        wire = await _Wire.dial(host, port)
+        wire = await UnitWire.dial(host, port)
         try:
-            async with asyncio.timeout(_CONNECT_WITHIN_S):
+            async with asyncio.timeout(CONNECT_WITHIN_S):
                 wire.send(Auth(token))
                 await self._greet(wire)
         except TimeoutError as error:
@@ -152,7 +145,7 @@ class WhipChannel:
         self._wire = wire
         return wire
 
-    async def _greet(self, wire: _Wire) -> None:
+    async def _greet(self, wire: UnitWire) -> None:
         """HELLO, then the snapshot up to SYNCED, compared with what was there before the connection broke."""
         self._presence.begin()
         while True:
@@ -172,7 +165,7 @@ class WhipChannel:
             if self._presence.synced:
                 return
 
-    async def _stay(self, wire: _Wire, host: str, port: int, token: str) -> None:
+    async def _stay(self, wire: UnitWire, host: str, port: int, token: str) -> None:
         """Read until the connection breaks, make it again, and so on; ends only with a refusal."""
         try:
             while True:
@@ -187,7 +180,7 @@ class WhipChannel:
             self._end(f"the recorder failed: {type(error).__name__}")
             raise
 
-    async def _read(self, wire: _Wire) -> str:
+    async def _read(self, wire: UnitWire) -> str:
         """Take in what comes until the connection breaks; why it did."""
         while True:
             try:
@@ -200,7 +193,7 @@ class WhipChannel:
             except ChannelUnreachable as error:
                 return error.text
 
-    def _broken(self, wire: _Wire, why: str) -> None:
+    def _broken(self, wire: UnitWire, why: str) -> None:
         wire.close()
         self._wire = None
         self._reconnects += 1
@@ -209,9 +202,9 @@ class WhipChannel:
             subscription.gap = True
         self._tell(ChannelEvent(self._clock.now(), 0, EventKind.RECONNECTING, detail=why))
 
-    async def _reconnect(self, host: str, port: int, token: str) -> _Wire:
+    async def _reconnect(self, host: str, port: int, token: str) -> UnitWire:
         """Raises ChannelRefused only."""
-        for backoff_s in _endless(_BACKOFF_S):
+        for backoff_s in steps(_BACKOFF_S):
             await self._clock.sleep_until(self._clock.now() + backoff_s)
             with contextlib.suppress(ChannelUnreachable):  # the next try is the answer
                 return await self._connect(host, port, token)
@@ -273,131 +266,9 @@ class WhipChannel:
         self._closed = True
 
 
-class _Wire:
-    """One TCP connection, frames in and out; OSErrors and torn streams become ChannelUnreachable."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._decoder = Decoder()
-
-    @classmethod
-    async def dial(cls, host: str, port: int) -> _Wire:
-        try:
-            opening = asyncio.open_connection(host, port, limit=_READ_BYTES)
-            return cls(*await asyncio.wait_for(opening, _CONNECT_WITHIN_S))
-        except (OSError, TimeoutError) as error:
-            raise ChannelUnreachable(f"the ingest at {host}:{port} does not answer") from error
-
-    async def frames(self) -> list[Frame]:
-        try:
-            chunk = await self._reader.read(_READ_BYTES)
-            if not chunk:
-                self._decoder.finish()
-                raise ChannelUnreachable("the ingest closed the connection")
-            return self._decoder.feed(chunk)
-        except (OSError, WireError) as error:
-            raise ChannelUnreachable(f"the connection to the ingest broke: {error}") from error
-
-    def send(self, frame: Frame) -> None:
-        if not self._writer.is_closing():
-            self._writer.write(encode(frame))
-
-    def close(self) -> None:
-        self._writer.transport.abort()
-
-
-class _IngestTime:
-    """The ingest's clock on ours."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._ours = f"monotonic:{_BOOT_ID.read_text().strip()}"
-        self._clock_id = ""
-        self._floor = Floor()
-        self._offset = Slewed()
-
-    @property
-    def offset_s(self) -> float:
-        """Ours minus the ingest's; 0 on the same host."""
-        return self._offset.value or 0.0
-
-    def greeted(self, clock_id: str, now: float) -> None:
-        if clock_id != self._clock_id:
-            self._clock_id, self._floor, self._offset = clock_id, Floor(), Slewed()
-        self.heard(now)
-
-    def heard(self, now: float) -> None:
-        if self._clock_id != self._ours:
-            here = self._clock.now()
-            self._offset.follow(self._floor.see(here - now, here), here)
-
-    def here(self, t: float) -> float:
-        return t + self.offset_s
-
-    def anchor(self, t: float) -> Anchor:
-        return Anchor(self._clock_id, t - self.offset_s)
-
-    def time_of(self, anchor: Anchor) -> float | None:
-        return self.here(anchor.zero_s) if anchor.clock_id == self._clock_id else None
-
-
-class _Presence:
-    """Who is in the room, so that a second snapshot can be told as what changed."""
-
-    def __init__(self) -> None:
-        self._there: dict[tuple[EventKind, str], ChannelEvent] = {}  # JOINED by user, TRACK_ADDED by track
-        self._seen: set[tuple[EventKind, str]] | None = None
-        self.synced = False
-
-    def has_track(self, track_id: str) -> bool:
-        return (EventKind.TRACK_ADDED, track_id) in self._there
-
-    def begin(self) -> None:
-        """A snapshot follows."""
-        self._seen, self.synced = set(), False
-
-    def apply(self, event: ChannelEvent) -> bool:
-        """Take an event in; whether it is news."""
-        key = _key(event)
-        if event.kind not in _BEGINNINGS:
-            self._there.pop(key, None)
-            return True
-        news = key not in self._there
-        self._there[key] = event
-        if self._seen is not None:
-            self._seen.add(key)
-        return news
-
-    def end(self) -> list[ChannelEvent]:
-        """The snapshot is complete: the ends of what was not in it, tracks before users."""
-        seen, self._seen, self.synced = self._seen or set(), None, True
-        gone = [key for key in self._there if key not in seen]
-        ended = [_ending(self._there.pop(key)) for key in gone]
-        return sorted(ended, key=lambda event: event.kind is EventKind.LEFT)
-
-
-def _key(event: ChannelEvent) -> tuple[EventKind, str]:
-    if event.kind in (EventKind.JOINED, EventKind.LEFT):
-        return EventKind.JOINED, event.user.id if event.user else ""
-    return EventKind.TRACK_ADDED, event.track.id if event.track else ""
-
-
-def _ending(event: ChannelEvent) -> ChannelEvent:
-    kind = EventKind.LEFT if event.kind is EventKind.JOINED else EventKind.TRACK_REMOVED
-    return replace(event, kind=kind)
-
-
 def _host_port(address: str) -> tuple[str, int]:
     scheme, _, rest = address.partition(":")
     host, _, port = rest.rpartition(":")
     if scheme != "whip" or not host or not port.isdigit():
         raise ChannelAddressInvalid(f"{address!r} is not whip:HOST:PORT")
     return host.strip("[]"), int(port)
-
-
-def _endless(steps: tuple[float, ...]) -> Iterator[float]:
-    """The steps, then the last one for ever."""
-    yield from steps
-    while True:
-        yield steps[-1]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.ingest.payload import ParameterSets, depacketized, opus_duration_s, vp8_whole
+from workers.webrtc.payload import ParameterSets, depacketized, opus_duration_s, vp8_whole
 
 SPS, PPS, IDR, P_SLICE, SEI, AUD = b"\x67sps", b"\x68pps", b"\x65picture", b"\x41picture", b"\x06sei", b"\x09\xf0"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from workers.ingest.payload import VIDEO_CODECS, ParameterSets, Whole, depacketized, opus_whole, vp8_whole
+from workers.webrtc.payload import VIDEO_CODECS, ParameterSets, Whole, depacketized, opus_whole, vp8_whole
 
 #: The mixer's playout delay is at least this plus 200 ms.
 DEADLINE_S: Final = 0.4

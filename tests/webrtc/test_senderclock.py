@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.vocabulary.offset import MAX_SLEW, Floor, Slewed
-from workers.ingest.senderclock import SenderClock, TrackClock, Unwrapper
+from workers.webrtc.senderclock import SenderClock, TrackClock, Unwrapper
 
 AUDIO_S, VIDEO_S = 0.02, 1 / 30
 

@@ -13,8 +13,8 @@ from aiortc.rtcdtlstransport import RtpRouter
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtcrtpsender import RTCRtpSender
 
-from workers.ingest import ice
-from workers.ingest.tap import RECEIVER_NAMES
+from workers.webrtc import ice
+from workers.webrtc.tap import RECEIVER_NAMES
 
 
 def test_the_receiver_has_the_fields_the_tap_reads() -> None:

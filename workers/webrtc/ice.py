@@ -1,7 +1,7 @@
 """ICE kept to the addresses it is told to use: every private name of aioice that we touch is in this file.
 
 aioice gathers every address of the host and resolves `.local` names by multicast; neither may happen here.
-tests/ingest/test_private_names.py holds the names.
+tests/webrtc/test_private_names.py holds the names.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from aiortc.codecs.vpx import Vp8Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.ingest.rtp import DEADLINE_S, NACK_EVERY_S, Assembled, RtpStream
+from workers.webrtc.rtp import DEADLINE_S, NACK_EVERY_S, Assembled, RtpStream
 
 FRAME_S = 1 / 30
 GOP = 6

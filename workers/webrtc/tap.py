@@ -2,7 +2,7 @@
 
 aiortc keeps ICE, DTLS, SRTP, routing and receiver reports; the tap takes the place of its packet handler, feeds the
 statistics and the bandwidth estimation behind it as that did, and leaves its jitter buffer and decoder idle (one
-unrecovered packet stalls aiortc's buffer for 8 s). tests/ingest/test_private_names.py holds the names.
+unrecovered packet stalls aiortc's buffer for 8 s). tests/webrtc/test_private_names.py holds the names.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from aiortc.rtp import (
 )
 
 from models.vocabulary.channel import Unit
-from workers.ingest.payload import CODECS
-from workers.ingest.rtp import Assembled, RtpStream
-from workers.ingest.senderclock import SenderClock, Unwrapper
+from workers.webrtc.payload import CODECS
+from workers.webrtc.rtp import Assembled, RtpStream
+from workers.webrtc.senderclock import SenderClock, Unwrapper
 
 log = logging.getLogger(__name__)
 
