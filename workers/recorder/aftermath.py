@@ -23,6 +23,7 @@ class Aftermath:
     t0_ms: int | None = None
     end_90k: int | None = None  # its last closed slice ends here
     unsent: dict[str, tuple[int, journal.Slice]] = field(default_factory=dict)  # key → (entry's number, slice)
+    stored: dict[str, journal.Slice] = field(default_factory=dict)  # proven, the file still here
 
 
 def aftermath(spool: Spool) -> Aftermath:
@@ -38,7 +39,11 @@ def aftermath(spool: Spool) -> Aftermath:
                 files.add(entry.file)
                 found.end_90k = max(found.end_90k or 0, entry.end_90k)
                 found.unsent[entry.key] = (n, entry)
-            case journal.Stored() | journal.Lost():
+            case journal.Stored():
+                _, slice_ = found.unsent.pop(entry.key, (0, None))
+                if slice_ is not None and (spool.folder / slice_.file).exists():
+                    found.stored[entry.key] = slice_
+            case journal.Lost():
                 found.unsent.pop(entry.key, None)
             case _:
                 pass

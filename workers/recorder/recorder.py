@@ -31,6 +31,7 @@ from workers.recorder.link import Link
 from workers.recorder.mixer.gallery import download
 from workers.recorder.segment.recovery import recover
 from workers.recorder.segment.slices import ClosedSlice
+from workers.recorder.shelf import STORE, Shelf
 from workers.recorder.take import Take, Zero
 from workers.recorder.upload.uploader import Item, Text, Uploader
 from workers.spool import Spool
@@ -76,6 +77,7 @@ class Recorder:
         self._open_channel = open_channel
         self._open_store = open_store
         self._spool = Spool(Path(begin.spool))
+        self._shelf = Shelf(self._spool.folder)
         self._slices: dict[str, tuple[int, journal.Slice]] = {}  # not handed to the uploader yet: key → (n, slice)
         self._committed = 0
         self._refused: set[str] = set()
@@ -177,6 +179,11 @@ class Recorder:
         begin = self._begin
         found = aftermath(self._spool)
         self._slices = found.unsent
+        for key, (_, slice_) in found.unsent.items():
+            self._shelf.add(key, slice_.file)
+        for key, slice_ in found.stored.items():
+            self._shelf.add(key, slice_.file)
+            self._shelf.passed(key, STORE)
         self._t0_ms = begin.t0_ms if begin.t0_ms is not None else found.t0_ms
         self._died_at_90k = found.end_90k
         self._captured |= found.end_90k is not None
@@ -312,6 +319,7 @@ class Recorder:
         self._captured = True
         n = self._fact(entry)
         self._slices[key] = (n, entry)
+        self._shelf.add(key, entry.file)
 
     def _key(self, start_90k: int) -> str:
         begin = self._begin
@@ -323,6 +331,7 @@ class Recorder:
     def _stored(self, key: str) -> None:
         self._trouble = ""
         self._fact(journal.Stored(key=key))
+        self._shelf.passed(key, STORE)
 
     def _lost(self, key: str) -> None:
         error = StorageError(f"{basename(key)} is gone from the spool before it was stored")
