@@ -24,6 +24,7 @@ TASK_CONFLICT: Final = 53
 RESOURCE_EXPIRED: Final = 433
 INVALID_OPERATION: Final = 49  # a stop that came before
 NO_RECORDED_DATA: Final = 435
+SERVICE_EXITING: Final = 501  # a query after a stop
 
 UP: Final = frozenset({Status.READY, Status.IN_PROGRESS})
 LEAVING: Final = frozenset({Status.STOPPING, Status.STOPPED})
@@ -77,6 +78,11 @@ def _later(outcome: Outcome) -> bool:
     return outcome.http >= 500 or outcome.http in LATER
 
 
+def _foreign(outcome: Outcome) -> bool:
+    """No 404 is defined for acquire and start: whoever answered it may have passed the request on before."""
+    return outcome.http == 404
+
+
 def _wait(job: JobView, wait_ms: int, now_ms: int) -> JobView:
     return replace(job, tries=job.tries + 1, call_ms=now_ms + wait_ms)
 
@@ -125,10 +131,11 @@ def _acquired(job: JobView, outcome: Outcome, now_ms: int, _chance: float) -> Jo
     if outcome.http == 200 and outcome.resource_id:
         return _call(job.now_about(resource_id=outcome.resource_id), Verb.START, now_ms)
     how = f"acquire: {outcome.in_words()}"
-    if not _later(outcome) and outcome.code != VENDOR_OVER_LOAD:
-        return end(_over(job, now_ms, how), JobState.FAILED, Cause.REFUSED, how, now_ms)
-    if job.tries < len(waits.START_MS):
+    again = _later(outcome) or outcome.code == VENDOR_OVER_LOAD or _foreign(outcome)
+    if again and job.tries < len(waits.START_MS):
         return _wait(job, waits.START_MS[job.tries], now_ms)
+    if not again or _foreign(outcome):
+        return end(_over(job, now_ms, how), JobState.FAILED, Cause.REFUSED, how, now_ms)
     return _next_attempt(_over(job, now_ms, how), now_ms)
 
 
@@ -141,6 +148,8 @@ def _started(job: JobView, outcome: Outcome, now_ms: int, _chance: float) -> Job
         if job.tries < len(waits.START_MS):
             return _wait(job, waits.START_MS[job.tries], now_ms)
         return _unanswered(job, outcome, now_ms)
+    if _foreign(outcome):
+        return _not_found(job, outcome, now_ms)
     return _start_refused(job, outcome, now_ms)
 
 
@@ -160,6 +169,16 @@ def _unanswered(job: JobView, outcome: Outcome, now_ms: int) -> JobView:
     return _clear(job, now_ms) if job.attempt.sid else _next_attempt(job, now_ms)
 
 
+def _not_found(job: JobView, outcome: Outcome, now_ms: int) -> JobView:
+    """404 proves nothing. One that stays is a wrong address."""
+    if job.tries < len(waits.START_MS):
+        return _wait(job, waits.START_MS[job.tries], now_ms)
+    if job.state is JobState.STOPPING or job.attempt.sid:
+        return _unanswered(job, outcome, now_ms)
+    how = f"start: {outcome.in_words()}"
+    return end(job.now_about(ending=how), JobState.FAILED, Cause.REFUSED, how, now_ms)
+
+
 def _start_refused(job: JobView, outcome: Outcome, now_ms: int) -> JobView:
     """40x: nothing was started with this resourceId, or can be."""
     resumed, how = job.attempt.resumed, f"start: {outcome.in_words()}"
@@ -177,6 +196,8 @@ def _start_refused(job: JobView, outcome: Outcome, now_ms: int) -> JobView:
 
 
 def _queried(job: JobView, outcome: Outcome, now_ms: int, chance: float) -> JobView:
+    if outcome.http == 400 and outcome.code == SERVICE_EXITING:
+        outcome = replace(outcome, http=200, status=Status.STOPPING, files=())
     if outcome.http == 200 and outcome.status is not None:
         job = job.now_about(status=outcome.status, files=outcome.files or job.attempt.files)
         return _still(job, now_ms) if job.state in ENDING else _seen(job, now_ms, chance)

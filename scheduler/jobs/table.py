@@ -52,6 +52,8 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("status 4 confirms, too", "0 acquire main 200\n0 start main 200\n5 query main =4\n20 query main =5", "running"),
     Row("individual mode: the playlist after 1 min", UP + "65 query main =5\n125 query main =5", "running",
         terms={"mode": "individual"}),
+    Row("no file yet after 15 s: its name is asked for again after 1 min",
+        "0 acquire main 200\n0 start main 200\n5 query main =4\n20 query main =4\n80 query main =5", "running"),
     Row("not before its time", "7 acquire main 200\n7 start main 200\n12 query main =4", "running",
         terms={"not_before_ms": 7_000}),
     Row("start 50x: again after 3, 6, 9 s; then another UID with a new acquire",
@@ -63,6 +65,11 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("start 40x is final", "0 acquire main 200\n0 start main 400/2", "failed", "refused"),
     Row("start 40x after a 50x, too", "0 acquire main 200\n0 start main 503\n3 start main 400/110", "failed", "refused"),
     Row("acquire 40x is final", "0 acquire main 401", "failed", "refused"),
+    Row("404 on start is nobody's refusal (the contract has none): the same request again, which finds what it may have begun",
+        "0 acquire main 200\n0 start main 404\n3 start main 201\n8 query main =4", "running"),
+    Row("404 on start that stays", "0 acquire main 200\n0 start main 404\n3 start main 404\n9 start main 404\n18 start main 404",
+        "failed", "refused"),
+    Row("404 on acquire that stays", "0 acquire main 404\n3 acquire main 404\n9 acquire main 404\n18 acquire main 404", "failed", "refused"),
     Row("acquire 50x like start; the UIDs in turn", "0 acquire main 504\n3 acquire main 500/501\n9 acquire main 503\n18 acquire main 503\n"
         "18 acquire spare 200\n18 start spare 200\n23 query spare =4", "running"),
     Row("acquire over its peak (400/406) is no final refusal", "0 acquire main 400/406\n3 acquire main 200\n3 start main 200\n8 query main =4",
@@ -94,6 +101,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "0 acquire main 200\n0 start main 200\n5 query main =4\n20 query main =4\n80 query main 404\n85 query main 404\n95 query main 404\n"
         "110 query main 404\n110 record main 404", "done", "idle"),
     Row("seen leaving: somebody ended it", UP + "20 query main =6\n25 query main 404\n25 record main 404", "done", "ended_elsewhere"),
+    Row("exiting (400/501): somebody ended it", UP + "20 query main 400/501\n25 query main 400/501\n35 query main 404\n35 record main 404",
+        "done", "ended_elsewhere"),
     Row("this farm's record says idle", UP + "20 query main 404\n25 query main 404\n35 query main 404\n50 query main 404\n50 record main =8:maxIdleTime",
         "done", "idle", terms=FARM),
     Row("this farm's record says stop", UP + "20 query main 404\n25 query main 404\n35 query main 404\n50 query main 404\n50 record main =8:stop",
@@ -120,6 +129,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "13 start main 200 @2\n18 query main =4 @2", "running", terms=TWO),
     Row("stop called", UP + "20 query main =5\n30 stop main 200\n35 query main =6\n40 query main =7\n50 query main 404\n50 record main =8:stop",
         "done", "stop_called", terms=FARM, stop_s=30),
+    Row("a query after the stop says exiting (400/501)", UP + "20 query main =5\n30 stop main 200\n35 query main 400/501\n40 query main 400/501\n"
+        "50 query main 404\n50 record main =8:stop", "done", "stop_called", terms=FARM, stop_s=30),
     Row("stop 50x after 3, 6, 9 s, and every 9 s", UP + "10 stop main 504\n13 stop main 504\n19 stop main 206/65\n28 stop main 504\n37 stop main 404\n"
         "42 query main 404\n52 query main 404\n67 query main 404\n67 record main 404", "done", "stop_called", stop_s=10),
     Row("stopped twice (400/49), nothing recorded (206/435)", UP + "10 stop main 400/49\n15 query main =4\n20 query main =4\n30 query main =4\n"
@@ -133,6 +144,8 @@ ROWS: Final[tuple[Row, ...]] = (
         terms={"until_ms": 42_000}),
     Row("for a length, from the sid", UP + "20 query main =5\n60 stop main 200\n65 query main 404\n65 record main 404", "done", "length_reached",
         terms={"for_ms": 60_000}),
+    Row("the deadline of all", UP + "20 query main =5\n42 stop main 200\n47 query main 404\n47 record main 404", "failed", "deadline_passed",
+        terms={"deadline_ms": 222_000}),
     Row("no recording within its bound", "0 acquire main 200\n0 start main 503\n3 start main 503\n9 start main 503\n18 start main 503\n"
         "18 acquire spare 200\n18 start spare 503\n21 start spare 400/433\n21 start main 400/433", "failed", "not_started_in_time",
         terms={"start_within_ms": 20_000}),

@@ -132,8 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if fault == "503 after":
             return self._say(503, {"message": "bad gateway"})
-        if fault == "404 after" and not self.path.endswith("/start"):
-            return self._say(*GONE) if "acquire" not in self.path else self._say(504, {})
+        if fault == "404 after":
+            return self._say(*GONE)
         return self._say(status, said)
 
     do_GET = do_POST = _any

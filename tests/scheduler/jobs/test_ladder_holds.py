@@ -58,14 +58,19 @@ class Service:
         choices = [LOST, Outcome(http=500), Outcome(http=503), Outcome(http=504, code=62), Outcome(http=429)]
         return self.chance.choice(choices)
 
+    def bad_or_foreign(self) -> Outcome | None:
+        """… or a 404 of somebody in between."""
+        foreign = self.chance.random() < self.trouble / 5
+        return Outcome(http=404) if foreign else self.bad()
+
     def acquire(self, uid: str) -> Outcome:
         n = f"{len(self.by_resource)}"
         self.by_resource[n] = self.by_sid[f"sid{n}"] = Taken(uid, f"sid{n}")
         refused = Outcome(http=400, code=self.chance.choice([2, 406])) if self.chance.random() < 0.02 else None
-        return self.bad() or refused or Outcome(http=200, resource_id=n)
+        return self.bad_or_foreign() or refused or Outcome(http=200, resource_id=n)
 
     def start(self, taken: Taken) -> Outcome:
-        bad = self.bad()
+        bad = self.bad_or_foreign()
         if not taken.used and (bad is None or self.chance.random() < 0.5):
             if bad is None and self.chance.random() < 0.1:
                 return Outcome(http=400, code=self.chance.choice([2, 53, 433]))
@@ -83,7 +88,11 @@ class Service:
         return bad or Outcome(http=201, code=7, sid=told)
 
     def query(self, taken: Taken) -> Outcome:
-        return self.bad() or self.missing(taken) or Outcome(http=200, status=self.chance.choice([1, 3, 4, 4, 5, 5]))
+        exiting = taken.told and taken.live and self.chance.random() < 0.5
+        said = (
+            Outcome(http=400, code=501) if exiting else Outcome(http=200, status=self.chance.choice([1, 3, 4, 4, 5, 5]))
+        )
+        return self.bad() or self.missing(taken) or said
 
     def record(self, taken: Taken) -> Outcome:
         if not self.farm:

@@ -10,6 +10,6 @@ def test_the_page_prints_the_table_that_the_tests_walk() -> None:
     assert ladder_page.page(text) == text, "run python -m scheduler.jobs.ladder_page"
 
 
-def test_the_table_shows_every_named_end_that_a_service_can_bring_about() -> None:
+def test_the_table_shows_every_named_end() -> None:
     shown = {row.cause for row in ROWS}
-    assert {cause.value for cause in Cause} - shown == {"deadline_passed"}, "which takes 30 days"
+    assert {cause.value for cause in Cause} <= shown
