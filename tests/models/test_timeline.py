@@ -422,6 +422,6 @@ def test_a_door_that_loses_every_race_gives_up_with_a_retryable_error(
         def stale(*_: object) -> int:
             return 7  # never the head
 
-        monkeypatch.setattr(timeline, "_head", stale)
+        monkeypatch.setattr(timeline.segments, "head_of", stale)
         with pytest.raises(StateUnavailable):
             reserve(session, one, 10, 20)

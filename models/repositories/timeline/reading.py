@@ -1,0 +1,75 @@
+"""The timeline as it is read: rows, what a playlist may list, what is still to be uploaded."""
+
+from __future__ import annotations
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from models.repositories.timeline.partition import NO_HOLE
+from models.tables import Hole, Segment, Track
+from models.vocabulary.playlist import Entry
+from models.vocabulary.states import HoleState, SegmentState
+
+
+def head(session: Session, sid: str, track: str) -> int:
+    """First tick not yet in the timeline."""
+    return session.scalar(select(Track.head_90k).where(Track.sid == sid, Track.track == track)) or 0
+
+
+def tracks(session: Session, sid: str) -> list[str]:
+    return list(session.scalars(select(Track.track).where(Track.sid == sid).order_by(Track.track)))
+
+
+def rows(session: Session, sid: str, track: str) -> tuple[list[Segment], list[Hole]]:
+    """Segments and holes in time order; filled parts of holes are left out."""
+    segments = select(Segment).where(Segment.sid == sid, Segment.track == track).order_by(Segment.start_90k)
+    holes = select(Hole).where(Hole.sid == sid, Hole.track == track, Hole.state != NO_HOLE).order_by(Hole.start_90k)
+    fresh = {"populate_existing": True}
+    return (
+        list(session.scalars(segments, execution_options=fresh)),
+        list(session.scalars(holes, execution_options=fresh)),
+    )
+
+
+def publishable(session: Session, sid: str, track: str, *, final: bool) -> list[Entry]:
+    """What a playlist may list: the longest prefix that one store has acknowledged, up to the first owed hole.
+
+    `final` passes over owed holes; a segment that is not stored, or is in another store, still ends it.
+    """
+    s = Segment
+    columns = (s.start_90k, s.end_90k, s.key, s.state, s.store)
+    listed = select(*columns).where(s.sid == sid, s.track == track).order_by(s.start_90k)
+    if not final and (owed := _first_owed(session, sid, track)) is not None:
+        listed = listed.where(s.start_90k < owed)
+    entries: list[Entry] = []
+    first_store: str | None = None
+    for start_90k, end_90k, key, state, store in session.execute(listed):
+        first_store = first_store or store
+        if state != SegmentState.STORED or store != first_store:
+            break
+        entries.append(Entry(start_90k, end_90k, key))
+    return entries
+
+
+def unsent(session: Session, sid: str, *, epoch: int | None = None) -> int:
+    """Segments that no store has acknowledged, of one tenure or of all."""
+    waiting = select(func.count()).select_from(Segment).where(Segment.sid == sid)
+    if epoch is not None:
+        waiting = waiting.where(Segment.epoch == epoch)
+    return session.scalar(waiting.where(Segment.state == SegmentState.RESERVED)) or 0
+
+
+def uploaded(session: Session, sid: str) -> tuple[int, int]:
+    """(recorded, uploaded): segments' lengths in ticks, over all tracks."""
+    length = Segment.end_90k - Segment.start_90k
+    both = select(
+        func.coalesce(func.sum(length), 0),
+        func.coalesce(func.sum(case((Segment.state == SegmentState.STORED, length), else_=0)), 0),
+    )
+    recorded, stored_ = session.execute(both.where(Segment.sid == sid)).one()
+    return int(recorded), int(stored_)
+
+
+def _first_owed(session: Session, sid: str, track: str) -> int | None:
+    owed = select(func.min(Hole.start_90k)).where(Hole.sid == sid, Hole.track == track, Hole.state == HoleState.OWED)
+    return session.scalar(owed)

@@ -1,0 +1,163 @@
+"""Segments: reserved by who made one, stored once a store has proven it, given back when nobody ever will."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from models.repositories.statements import changed, moved, run
+from models.repositories.timeline.arbitration import (
+    Claimant,
+    brought,
+    grant_of,
+    is_piece,
+    superseded,
+    undecided,
+    within,
+)
+from models.repositories.timeline.gaps import owe
+from models.repositories.timeline.partition import (
+    NO_HOLE,
+    LostRace,
+    append,
+    carve,
+    check,
+    dig,
+    head_of,
+    open_holes,
+    tiled,
+    tries,
+)
+from models.tables import Hole, Segment, Tenure
+from models.vocabulary.states import HoleState, SegmentState, TenureState
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The range has this segment, and nobody else's. Upload it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """At least a part of the range has segments of others, or was a pause. Do not upload it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Not granted. `for_good`: never will be; else a later tenure is at work now: keep it, ask again."""
+
+    for_good: bool
+
+
+def reserve(
+    session: Session,
+    sid: str,
+    track: str,
+    epoch: int,
+    owner: str,
+    start_90k: int,
+    end_90k: int,
+    key: str,
+    bytes_: int,
+    md5: str,
+    cause: str = "",
+    slot_90k: int | None = None,
+) -> Reserved | Covered | Fenced:
+    """Give [start, end) of a track to this segment. `cause`: why there is a jump before it, if there is one.
+    `slot_90k`: length of a slot, while it matters whether somebody else brings the whole one (rule 6).
+
+    Asked again with the same key and range, answers the same. Raises `StateUnavailable` when races are lost for ever.
+    """
+    check(start_90k, end_90k)
+    me = Claimant(sid, track, epoch)
+    for _ in tries():
+        if (known := _by_key(session, sid, key)) is not None:
+            mine = (known.track, known.epoch, known.start_90k, known.end_90k) == (track, epoch, start_90k, end_90k)
+            return Reserved() if mine else Covered()
+        grant = grant_of(session, sid, epoch, owner)
+        if grant is None or not within(grant, start_90k, end_90k):
+            return Fenced(for_good=True)
+        head = head_of(session, sid, track)
+        if end_90k > head and (superseded(session, grant) or brought(session, me, head, start_90k)):
+            return Fenced(for_good=False)
+        if slot_90k is not None and is_piece(start_90k, end_90k, slot_90k):
+            slot_start = start_90k // slot_90k * slot_90k
+            if brought(session, me, slot_start, end_90k):
+                return Fenced(for_good=False)
+        holes = open_holes(session, sid, track, start_90k, min(end_90k, head))
+        if not tiled(holes, start_90k, min(end_90k, head)):
+            return Fenced(for_good=False) if undecided(session, me, start_90k, end_90k) else Covered()
+        changes = len(holes) + (end_90k > head)
+        try:
+            # A single compare-and-set that loses has changed nothing; only of several must the first be undone.
+            with session.begin_nested() if changes > 1 else nullcontext():
+                if end_90k > head:
+                    append(session, me, head, end_90k)
+                    owe(session, me, head, start_90k, cause)
+                for hole in holes:
+                    carve(session, hole, start_90k, end_90k, state=NO_HOLE, cause=hole.cause, owed=hole.owed_epoch)
+                session.add(
+                    Segment(
+                        sid=sid,
+                        track=track,
+                        start_90k=start_90k,
+                        end_90k=end_90k,
+                        epoch=epoch,
+                        key=key,
+                        state=SegmentState.RESERVED,
+                        bytes=bytes_,
+                        md5=md5,
+                    )
+                )
+                session.flush()
+        except LostRace:
+            continue
+        return Reserved()
+    raise AssertionError  # tries raises
+
+
+def stored(session: Session, sid: str, track: str, key: str, *, store: str) -> bool:
+    """A store has proven that it has the segment. Whether it moved; the first store counts."""
+    change = update(Segment).where(Segment.sid == sid, Segment.key == key, Segment.track == track)
+    change = change.where(Segment.state == SegmentState.RESERVED).values(state=SegmentState.STORED, store=store)
+    return moved(session, change.returning(Segment.key)) is not None
+
+
+def abandon(session: Session, sid: str, track: str, *, but_epoch: int, cause: str) -> int:
+    """Segments that ended tenures other than `but_epoch` reserved and never stored become lost holes. How many.
+
+    Their spools may still come back: they fill those holes as they would any other.
+    """
+    over = select(Tenure.epoch).where(Tenure.sid == sid, Tenure.state == TenureState.ENDED, Tenure.epoch != but_epoch)
+    return _unreserve(session, sid, track, cause, Segment.epoch.in_(over))
+
+
+def drop(session: Session, sid: str, track: str, epoch: int, key: str, cause: str) -> bool:
+    """The tenure that reserved this segment has lost it before any store had it: its range becomes a lost hole.
+
+    Whether there was such a segment.
+    """
+    return _unreserve(session, sid, track, cause, Segment.epoch == epoch, Segment.key == key) > 0
+
+
+def _by_key(session: Session, sid: str, key: str) -> Any | None:
+    s = Segment
+    found = select(s.track, s.epoch, s.start_90k, s.end_90k).where(s.sid == sid, s.key == key)
+    return session.execute(found).first()
+
+
+def _unreserve(session: Session, sid: str, track: str, cause: str, *which: Any) -> int:
+    s = Segment
+    gone = delete(s).where(s.sid == sid, s.track == track, s.state == SegmentState.RESERVED, *which)
+    rows = changed(session, gone.returning(s.start_90k, s.end_90k, s.epoch))
+    for start_90k, end_90k, epoch in rows:
+        # What it had filled is a hole again, all of one piece.
+        below = (Hole.sid == sid, Hole.track == track, Hole.start_90k >= start_90k, Hole.start_90k < end_90k)
+        run(session, delete(Hole).where(*below, Hole.state == NO_HOLE))
+        dig(session, Claimant(sid, track, epoch), start_90k, end_90k, HoleState.LOST, epoch, cause)
+    session.flush()
+    return len(rows)
