@@ -1,128 +1,51 @@
 """Whatever is sent, the gateway answers with a documented status, never a 5xx, and stays small.
 
-Every operation of the OpenAPI document is called, with bodies that are valid, mutated, or nothing of the kind. A seeded
-half minute here; `make fuzz` goes on for ten. FUZZ_SECONDS, FUZZ_SEED.
+Three ways to make requests: schemathesis from the OpenAPI document, mutations of its examples, and JSON of any shape by
+hypothesis; besides, a list of bodies that have broken servers before. A seeded half minute here; `make fuzz-gateway` goes
+on for ten. FUZZ_SECONDS (180 where CI has the time), FUZZ_SEED.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
-from models import secrets
-from models.database import open_database, upgrade
-from models.repositories import apps, nodes
-from models.repositories.apps import Limits
-from models.vocabulary.spec import FolderStore
-from tests.servers import free_ports
+from gateway.wire.body import MAX_BODY_BYTES
+from tests.gateway.fuzzing import APPID, NO_ROUTE, OPERATOR, SECONDS, SEED, Gateway
 
-ROOT: Final = Path(__file__).parents[2]
-SECONDS: Final = float(os.environ.get("FUZZ_SECONDS", "25"))
-SEED: Final = int(os.environ.get("FUZZ_SEED", "1"))
-MAX_RSS_KB: Final = 200 * 1024
-APPID: Final = "f" * 32
-OPERATOR: Final = "planted-operator-key-0123456789abcdef"
-NO_ROUTE: Final = {"message": "no Route matched with those values"}
+#: Of FUZZ_SECONDS; what is left is for the parts that are not bound by time.
+BY_DOCUMENT: Final = 0.55
+BY_MUTATION: Final = 0.4
+CHECKS: Final = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+#: An answer is due within this: nothing here waits for a recorder.
+ANSWER_WITHIN_S: Final = 30
 WRONG: Final[list[Any]] = [
     None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, -(2**63), 10**400, 1.5, 1e308, "", " ", "0", "-1", "a" * 70_000,
     "\0", "\ud800", "💥" * 40, "../../etc/passwd", "%00", "'; DROP TABLE app; --", "#allstream#", "http://169.254.169.254/",
     [], {}, [[]], [None], [1, "1"], {"a": {}}, [{}] * 40, ["x"] * 100,
 ]  # fmt: skip
-
-
-class Gateway:
-    def __init__(self, folder: Path, redis_url: str) -> None:
-        key = secrets.generate_key()
-        url = f"sqlite:///{folder / 'reelyard.db'}"
-        secrets.use_keys([key])
-        upgrade(url)
-        self.database = open_database(url)
-        with self.database.unit() as session:
-            limits = Limits(requests_per_s=100_000, max_recordings=0)
-            apps.add(session, appid=APPID, name="f", channel="whip:", store=FolderStore(path="f"), limits=limits)
-            self.auth = apps.new_key(session, [APPID])
-            nodes.beat(session, "n", "b", 2**31 - 1, "0", "http://127.0.0.1:9", "127.0.0.1:9", True, 10**9)
-        [port] = free_ports(1)
-        environment = os.environ | {
-            "REELYARD_DATABASE_URL": url,
-            "REELYARD_BROKER_URL": redis_url,
-            "REELYARD_SECRET_KEYS": key,
-            "REELYARD_OPERATOR_KEY": OPERATOR,
-            "REELYARD_STORES_ROOT": str(folder),
-            "REELYARD_START_WAIT_MS": "0",
-            "REELYARD_STOP_WAIT_MS": "0",
-        }
-        command = [sys.executable, "-m", "uvicorn", "gateway.app:app", "--host", "127.0.0.1", "--port", str(port)]
-        self.log = folder / "log"
-        with self.log.open("w") as out:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-        self._until_alive()
-        self.document: dict[str, Any] = self.http.get("/openapi.json").json()
-        self.seen: Counter[int] = Counter()
-
-    def _until_alive(self) -> None:
-        deadline = time.monotonic() + 40
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log.read_text()[-2000:]
-            try:
-                if self.http.get("/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        raise AssertionError(self.log.read_text()[-2000:])
-
-    @property
-    def rss_kb(self) -> int:
-        [high] = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
-        return int(high)
-
-    def operations(self) -> list[tuple[str, str, dict[str, Any]]]:
-        return [
-            (method.upper(), path, operation)
-            for path, operations in self.document["paths"].items()
-            for method, operation in operations.items()
-        ]
-
-    def send(
-        self, method: str, path: str, body: bytes | None, operation: dict[str, Any] | None
-    ) -> httpx.Response | None:
-        as_operator = path.startswith("/v1/operator")
-        headers = {"Authorization": f"Bearer {OPERATOR}"} if as_operator else {}
-        auth = None if as_operator else httpx.BasicAuth(*self.auth)
-        try:
-            answer = self.http.request(method, path, content=body, headers=headers, auth=auth)
-        except httpx.TransportError:
-            assert body is not None and len(body) > 64 * 1024, "only a body that is too long may be cut off"
-            return None
-        self.seen[answer.status_code] += 1
-        said = f"{method} {path[:200]} {body[:300] if body else b''!r} → {answer.status_code} {answer.text[:300]}"
-        assert answer.status_code < 500, said
-        if operation is not None and not (answer.status_code == 404 and answer.json() == NO_ROUTE):
-            assert str(answer.status_code) in operation["responses"], said
-        return answer
-
-    def close(self) -> None:
-        self.http.close()
-        self.process.terminate()
-        self.process.wait(20)
-        self.database.close()
-        secrets.use_keys([])
 
 
 @pytest.fixture
@@ -187,7 +110,7 @@ def test_mutated_requests_of_every_operation(gateway: Gateway) -> None:
     kept = ("DELETE", "PATCH")
     operations = [o for o in gateway.operations() if "/operator/apps" not in o[1] or o[0] not in kept]
     weights = [8 if "cloud_recording" in path else 1 for _, path, _ in operations]
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + SECONDS * BY_MUTATION
     sent = 0
     while time.monotonic() < until:
         method, template, operation = chance.choices(operations, weights)[0]
@@ -222,10 +145,8 @@ def test_mutated_requests_of_every_operation(gateway: Gateway) -> None:
             ):
                 if isinstance(found, dict) and isinstance(found.get(name), str):
                     known.setdefault(key, []).append(found[name])
-    assert gateway.process.poll() is None
-    assert gateway.rss_kb < MAX_RSS_KB
     assert {200, 400, 404} <= set(gateway.seen)
-    print(f"{sent} requests, {dict(sorted(gateway.seen.items()))}, {gateway.rss_kb // 1024} MB at most")
+    gateway.is_well("mutated examples")
 
 
 JSON = st.recursive(
@@ -239,7 +160,12 @@ FIELDS = st.sampled_from(["token", "storageConfig", "recordingConfig", "snapshot
 def test_bodies_of_any_shape(gateway: Gateway) -> None:
     [start] = [o for m, p, o in gateway.operations() if m == "POST" and p.endswith("/mode/{mode}/start")]
 
-    @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=round(max(120, SECONDS * 5)),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.dictionaries(FIELDS, JSON, max_size=4), JSON, st.sampled_from(["mix", "individual", "web"]))
     def any_shape(client_request: dict[str, Any], uid: Any, mode: str) -> None:
         body = {"cname": "c", "uid": uid, "clientRequest": client_request}
@@ -247,4 +173,102 @@ def test_bodies_of_any_shape(gateway: Gateway) -> None:
         gateway.send("POST", path, json.dumps(body).encode(), start)
 
     any_shape()
-    assert gateway.rss_kb < MAX_RSS_KB
+    gateway.is_well("JSON of any shape")
+
+
+DEEP: Final = 200_000
+NASTY: Final[dict[str, bytes]] = {
+    "nothing": b"",
+    "ten megabytes in a string": b'{"a": "' + b"x" * 10_000_000 + b'"}',
+    "ten megabytes of fields": b"{" + b",".join(b'"%d":0' % n for n in range(1_000_000)) + b"}",
+    "just below the bound, in a string": b'{"cname": "' + b"c" * (MAX_BODY_BYTES - 40) + b'", "uid": "1"}',
+    "just below the bound, in lists": b'{"cname": [' + b"[]," * ((MAX_BODY_BYTES - 40) // 3) + b"1]}",
+    "just below the bound, in names": b"{" + b",".join(b'"%d":0' % n for n in range(6_000)) + b"}",
+    "lists in lists": b"[" * DEEP,
+    "objects in objects": b'{"a":' * (MAX_BODY_BYTES // 12) + b"1" + b"}" * (MAX_BODY_BYTES // 12),
+    "thirteen deep": b'{"a":' * 13 + b"1" + b"}" * 13,
+    "the same name twice": b'{"cname": "a", "cname": "b", "uid": "1", "uid": 2, "clientRequest": {}, "clientRequest": []}',
+    "the same name two thousand times": b"{" + b",".join([b'"uid":"1"'] * 2_000) + b"}",
+    "a number of 5000 digits": b'{"uid": ' + b"9" * 5_000 + b"}",
+    "a number beyond all floats": b'{"uid": 1e99999}',
+    "no number": b'{"uid": NaN}',
+    "half a surrogate pair": b'{"cname": "\\ud800", "uid": "1"}',
+    "a NUL": b'{"cname": "\\u0000", "uid": "1"}',
+    "a NUL in a name": b'{"cname\\u0000": "c", "uid": "1"}',
+    "right to left, joined, astral": '{"cname": "\u202e\u200d\U0001f4a5\ufeff", "uid": "١", "clientRequest": {"ſcene": 1}}'.encode(),
+    "UTF-16": '{"cname": "c", "uid": "1"}'.encode("utf-16"),
+    "Latin-1": b'{"cname": "\xe4", "uid": "1"}',
+    "a byte order mark": b'\xef\xbb\xbf{"cname": "c", "uid": "1"}',
+    "two objects": b'{"cname": "c"}{"uid": "1"}',
+    "a list": b"[]",
+    "a string": b'"x"',
+    "null": b"null",
+}
+
+
+def test_bodies_that_have_broken_servers_before(gateway: Gateway) -> None:
+    taking = [(m, p, o) for m, p, o in gateway.operations() if "requestBody" in o]
+    assert len(taking) >= 10
+    for method, template, operation in taking:
+        path = re.sub(r"\{mode\}", "mix", template).replace("{appid}", APPID)
+        for body in NASTY.values():
+            answer = gateway.send(method, re.sub(r"\{\w+\}", "0" * 32, path), body, operation)
+            if answer is not None and len(body) > MAX_BODY_BYTES:
+                assert (answer.status_code, answer.json()["code"]) == (400, 8)
+    gateway.is_well("nasty bodies")
+
+
+def test_requests_made_from_the_document(gateway: Gateway) -> None:
+    """By schemathesis: what the document allows, and what it does not; answers as the document has them."""
+    schema = schemathesis.openapi.from_dict(gateway.document)
+    found = list(schema.get_all_operations())
+    operations = [one.ok() for one in found if isinstance(one, Ok)]
+    assert len(operations) == len(found) == len(gateway.operations())
+    modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    until = time.monotonic() + SECONDS * BY_DOCUMENT
+    sent = 0
+    hopeless: set[tuple[str, GenerationMode]] = set()
+    for number in itertools.count():
+        known = gateway.begin() | {"appid": APPID, "mode": "mix"} if number % 2 == 0 else {}
+        for operation, mode in itertools.product(operations, modes):
+            if time.monotonic() >= until:
+                break
+            if (operation.label, mode) in hopeless:
+                continue
+            pinned = {n: v for n, v in known.items() if "{" + n + "}" in operation.path}
+            if "/operator/" in operation.path:  # our own app keeps its limits
+                pinned = {}
+            cases = operation.as_strategy(generation_mode=mode, path_parameters=pinned or None)
+
+            @seed(SEED + number)
+            @settings(max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @given(cases)
+            def ask(case: schemathesis.Case[Any]) -> None:
+                nonlocal sent
+                sent += _asked(gateway, case)
+
+            try:
+                ask()
+            except Unsatisfiable:  # nothing can be sent here that breaks the document
+                hopeless.add((operation.label, mode))
+        else:
+            continue
+        break
+    assert sent > 100
+    gateway.is_well("by the document")
+
+
+def _asked(gateway: Gateway, case: schemathesis.Case[Any]) -> bool:
+    as_operator = case.operation.path.startswith("/v1/operator")
+    who: dict[str, Any] = (
+        {"headers": {"Authorization": f"Bearer {OPERATOR}"}} if as_operator else {"auth": gateway.auth}
+    )
+    try:
+        answer = case.call(base_url=gateway.url, timeout=ANSWER_WITHIN_S, allow_redirects=False, **who)
+    except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL, UnicodeEncodeError):
+        return False  # the client refuses to send it
+    gateway.saw(answer.status_code)
+    if answer.status_code == 404 and answer.content and answer.json() == NO_ROUTE:
+        return True  # a path parameter with a slash, or a method that is not there: no operation of ours
+    case.validate_response(answer, checks=CHECKS)
+    return True
