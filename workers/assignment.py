@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from models.repositories import recordings, tenures, timeline
+from models.vocabulary import pipe
 from models.vocabulary.spec import RecordingSpec, Secrets
 from models.vocabulary.states import Role
 from workers.joining import Joining
@@ -78,4 +80,39 @@ class Assignment:
             resume_at_90k=timeline.head(session, sid, TRACK),
             last_user_90k=row.last_user_90k,
             writer=False,
+        )
+
+    def refreshed(self, session: Session) -> Assignment:
+        """With what the row has learned since."""
+        row = recordings.get(session, self.sid)
+        if row is None:
+            return self
+        return replace(
+            self,
+            t0_ms=row.t0_ms,
+            anchor=row.anchor,
+            last_user_90k=row.last_user_90k,
+            resume_at_90k=timeline.head(session, self.sid, TRACK),
+        )
+
+    def begin(self, role: Role, spool: Path) -> pipe.Begin:
+        """What a recorder process is told first; `role` may have become another one since."""
+        anchor = self.anchor
+        return pipe.Begin(
+            sid=self.sid,
+            epoch=self.epoch,
+            owner=self.owner,
+            role=role,
+            spec=self.spec,
+            secrets=self.secrets,
+            spec_gen=self.spec_gen,
+            opened_ms=self.opened_ms,
+            wall_offset_ms=self.wall_offset_ms,
+            t0_ms=self.t0_ms,
+            anchor=None if anchor is None else pipe.Point(clock_id=anchor["clock_id"], zero_s=anchor["zero_s"]),
+            resume_at_90k=self.resume_at_90k,
+            last_user_90k=self.last_user_90k,
+            channel_address=self.joining.address,
+            credentials=dict(self.joining.credentials),
+            spool=str(spool),
         )

@@ -95,9 +95,9 @@ class Rig:
     def pid(self) -> int:
         """The recorder that is at work."""
         (supervision,) = self.node._running.values()
-        child = supervision._child
-        assert child is not None
-        return child.pid
+        pid = supervision.recorder_pid
+        assert pid is not None
+        return pid
 
     def kill(self, sig: signal.Signals = signal.SIGKILL) -> int:
         pid = self.pid()

@@ -1,0 +1,108 @@
+"""The conclusion of a tenure: capture is over; once all is stored and published, the recording or the tenure is ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from models.database import Database
+from models.repositories import recordings, tenures, timeline
+from models.vocabulary import pipe
+from models.vocabulary.spec import RecordingSpec
+from workers import ending
+from workers.assignment import TRACK
+from workers.bookkeeping import Grantee
+from workers.ledger import Ledger
+from workers.publication import Publication
+
+#: Whether an ending recording is through depends on others too: looked at so often when nothing is heard here.
+LOOK_AGAIN_S: Final = 0.5
+#: So long an ending recording waits for other tenures' segments that no store has acknowledged.
+OTHERS_S: Final = 8.0
+
+
+class Conclusion:
+    """What reaches the state may raise `StateUnavailable`; nothing is lost by looking again."""
+
+    def __init__(
+        self,
+        database: Database,
+        who: Grantee,
+        ledger: Ledger,
+        publication: Publication,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._who = who
+        self._ledger = ledger
+        self._publication = publication
+        self._now = now
+        self._drained: pipe.Drained | None = None
+        self._drained_at = 0.0
+        self._stirred = True  # something happened since we looked whether all is done
+        self._look_again_at = 0.0
+
+    def drained(self, drained: pipe.Drained) -> None:
+        self._drained, self._drained_at, self._stirred = drained, self._now(), True
+
+    def start_over(self) -> None:
+        """A new recorder process has not drained."""
+        self._drained = None
+
+    def stir(self) -> None:
+        """Something happened: it is worth looking."""
+        self._stirred = True
+
+    @property
+    def has_begun(self) -> bool:
+        return self._drained is not None
+
+    def is_time_to_look(self) -> bool:
+        if self._drained is None or not self._ledger.has_all(self._drained.n):
+            return False
+        return self._stirred or self._now() >= self._look_again_at
+
+    def look(self, spec: RecordingSpec, *, writer: bool) -> bool:
+        """Capture is over and all of it is committed: whether nothing is left to do here, all being stored and published."""
+        assert self._drained is not None
+        self._stirred, self._look_again_at = False, self._now() + LOOK_AGAIN_S
+        is_last = writer and self._drained.reason != "cut"
+        with self._database.unit() as session:
+            if is_last:
+                ending.capture_is_over(session, self._who, self._drained.reason)
+            mine = timeline.unsent(session, self._who.sid, epoch=self._who.epoch)
+        if mine or self._ledger.is_waiting:
+            return False
+        if not is_last:
+            self._hand_in()
+            return True
+        if not self._others_are_through():
+            return False
+        self._publication.publish(spec, final=True)
+        if not self._publication.complete:
+            return False
+        self._end()
+        return True
+
+    def _others_are_through(self) -> bool:
+        """Earlier tenures may still be bringing in what their spools hold; what they do not bring in time is a hole."""
+        with self._database.unit() as session:
+            left = timeline.unsent(session, self._who.sid)
+            if left and self._now() >= self._drained_at + OTHERS_S:
+                cause = "the worker was lost before its upload"
+                timeline.abandon(session, self._who.sid, TRACK, but_epoch=self._who.epoch, cause=cause)
+                left = 0
+        return not left
+
+    def _end(self) -> None:
+        with self._database.unit() as session:
+            self._publication.record(session)
+            ending.all_is_stored(session, self._who)
+
+    def _hand_in(self) -> None:
+        """What this tenure was granted is in the store. Who is left writes the documents; nobody left: the reaper's turn."""
+        with self._database.unit() as session:
+            recordings.lock(session, self._who.sid)  # the lock order: recording, then tenure
+            tenures.end(session, self._who.sid, self._who.epoch, self._who.owner, "another tenure went on")
+            tenures.promote(session, self._who.sid)
