@@ -97,8 +97,7 @@ class Relief:
                 return None
             now = crew(tenures.of(session, sid), draining)
             wanted = wanted_size(RecordingSpec.model_validate(recording.spec))
-            started = recording.t0_ms is not None
-            proven = [t for t in now.staying if t.state is TenureState.LIVE and (t.ready or not started)]
+            proven = [t for t in now.staying if t.state is TenureState.LIVE and t.ready]
             if len(proven) >= wanted:
                 for tenure in now.leaving:
                     if tenures.relieve(session, sid, tenure.epoch):

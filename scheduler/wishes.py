@@ -1,0 +1,152 @@
+"""What is wanted of a running recording: that it stop, or change. Each call writes the wish and nudges; workers fulfil it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from models.database import Database
+from models.repositories import apps, notices, recordings
+from models.tables import App
+from models.vocabulary import events
+from models.vocabulary.errors import (
+    BadLayout,
+    BadParameter,
+    InvalidOperation,
+    NotBuiltYet,
+    ServiceExiting,
+    WorkerNotFound,
+)
+from models.vocabulary.events import Event
+from models.vocabulary.spec import Mode, RecordingSpec, Secrets
+from models.vocabulary.states import Status, Wanted, ended
+from scheduler import lookup, orders, rules, views
+from scheduler.broker import Broker
+from scheduler.records import STOP_CALLED, Records
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The answer of an update."""
+
+    body: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+SpecChange = Callable[[RecordingSpec, Secrets, rules.AppTerms], tuple[RecordingSpec, Secrets, list[str]]]
+
+
+class Wishes(Records):
+    def __init__(self, database: Database, broker: Broker) -> None:
+        super().__init__(database)
+        self.broker = broker
+
+    def begin_stop(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Stop) -> None:
+        """Want it to end. Raises `InvalidOperation` when it is ending already, `WorkerNotFound` when it has ended."""
+        with self._told_of_misfits(sid), self.database.unit() as session:
+            recording = lookup.running(session, appid, mode, resource_id, sid)
+            lookup.check_same(recording, order.cname, order.uid)
+            if recording.status >= Status.STOPPING or not recordings.want(session, sid, Wanted.STOP, STOP_CALLED):
+                raise InvalidOperation(f"the recording is already ending: {recording.wanted_cause or recording.reason}")
+        self.broker.nudge(sid)
+
+    def stop_own(self, appid: str, sid: str) -> dict[str, Any]:
+        """Stop by sid alone, also when resourceExpiredHour is over. Stopping twice is like stopping once."""
+        with self.database.unit() as session:
+            recording = recordings.get(session, sid)
+            if recording is None or recording.appid != appid:
+                raise WorkerNotFound("there is no recording of that sid on record")
+            if not ended(recording.status):
+                recordings.want(session, sid, Wanted.STOP, STOP_CALLED)
+        self.broker.nudge(sid)
+        return self.record(appid, sid)
+
+    def update(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Update) -> Changed:
+        """Whom it subscribes to, and the keys of its store."""
+
+        def change(
+            spec: RecordingSpec, secrets: Secrets, terms: rules.AppTerms
+        ) -> tuple[RecordingSpec, Secrets, list[str]]:
+            return rules.respecified(spec, secrets, order, terms)
+
+        return self._respec(appid, mode, resource_id, sid, order, change)
+
+    def update_layout(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.UpdateLayout) -> Changed:
+        """The whole layout is replaced."""
+        if mode is not Mode.MIX:
+            raise BadParameter(f"updateLayout: mode {mode.value} has no layout")
+
+        def change(
+            spec: RecordingSpec, secrets: Secrets, _: rules.AppTerms
+        ) -> tuple[RecordingSpec, Secrets, list[str]]:
+            warnings = list(order.warnings)
+            try:
+                layout = rules.layout_of(order.layout, "clientRequest", spec.video, warnings)
+            except BadParameter as error:
+                raise BadLayout(error.text) from error
+            return spec.model_copy(update={"layout": layout}), secrets, warnings
+
+        return self._respec(appid, mode, resource_id, sid, order, change)
+
+    def hold(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change) -> dict[str, Any]:
+        return self._not_built("hold", appid, mode, resource_id, sid, order)
+
+    def cancel(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change) -> dict[str, Any]:
+        return self._not_built("cancel", appid, mode, resource_id, sid, order)
+
+    def _not_built(
+        self, verb: str, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change
+    ) -> dict[str, Any]:
+        with self.database.unit() as session:
+            lookup.check_same(lookup.running(session, appid, mode, resource_id, sid), order.cname, order.uid)
+        raise NotBuiltYet(f"{verb}: this farm does not change a running recording yet")
+
+    @contextmanager
+    def _told_of_misfits(self, sid: str) -> Iterator[None]:
+        """A call that does not fit the recording's state is told to the app's receiver, too (contract §7, event 3)."""
+        try:
+            yield
+        except (InvalidOperation, ServiceExiting):
+            with self.database.unit() as session:
+                recording = recordings.get(session, sid)
+                if recording is not None:
+                    said = {
+                        "status": recording.status,
+                        "recordingMode": events.RECORDING_MODES[Mode(recording.mode)],
+                        "fileList": views.playlist_name(recording),
+                    }
+                    notices.say(session, sid, Event.STATUS_UPDATE, **said)
+            raise
+
+    def _respec(
+        self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change, change: SpecChange
+    ) -> Changed:
+        with self._told_of_misfits(sid), self.database.unit() as session:
+            lookup.check_same(lookup.running(session, appid, mode, resource_id, sid), order.cname, order.uid)
+            recording = recordings.lock(session, sid)  # so that two updates do not undo each other
+            if recording is None or ended(recording.status):
+                raise WorkerNotFound
+            if lookup.is_ending(recording):
+                raise ServiceExiting(f"the recording is ending: {recording.wanted_cause or recording.reason}")
+            before = RecordingSpec.model_validate(recording.spec), Secrets.model_validate(recording.secrets or {})
+            spec, kept, warnings = change(*before, terms_of(apps.get(session, appid)))
+            if (spec, kept) != before:
+                recordings.respec(session, sid, spec, kept)
+            for text in warnings:
+                recordings.warn(session, sid, text)
+            answer = Changed(views.identity(recording), tuple(warnings))
+        self.broker.nudge(sid)
+        return answer
+
+
+def terms_of(app: App) -> rules.AppTerms:
+    return rules.AppTerms(
+        appid=app.appid,
+        channel=app.channel,
+        slice_s=app.slice_s,
+        store=apps.store_of(app),
+        store_keys=apps.store_keys_of(app),
+        redundancy=apps.behaviour(app).redundancy,
+    )
