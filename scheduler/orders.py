@@ -58,6 +58,28 @@ class UserPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """One of `contents`, our extension; `given` are the names of the fields that the request has."""
+
+    kind: str
+    left: float = 0.0
+    top: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+    unit: str = "px"
+    keep_aspect_ratio: bool = True
+    source: str = ""
+    url: str = ""
+    text: str = ""
+    color: str = "#FFFFFF"
+    background: str = "#0000007D"
+    font_size: int = 18
+    text_margin: int = 5
+    utc_offset_min: int = 0
+    given: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     mixed_video_layout: int = 0
     max_resolution_uid: str = ""
@@ -66,6 +88,8 @@ class Layout:
     default_user_background_image: str = ""
     regions: tuple[LayoutRegion, ...] = ()
     backgrounds: tuple[UserPicture, ...] = ()
+    contents: tuple[Content, ...] = ()
+    after_stop: str = "background"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

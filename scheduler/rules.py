@@ -31,7 +31,7 @@ from models.vocabulary.spec import (
     VideoSpec,
 )
 from models.vocabulary.ticks import effective_fps
-from scheduler import modes, orders
+from scheduler import contents, modes, orders
 from scheduler.fields import RECORDING_CONFIG, STORAGE, SUBSCRIBE, TRANSCODING, URL, check, check_outputs
 from stores.vendors import VENDORS, place
 
@@ -337,7 +337,7 @@ def _picture(asked: orders.Transcoding | None, warnings: list[str]) -> tuple[Vid
         warnings.append(f"{TRANSCODING}.bitrate is not given: {kbps} kbit/s")
     check(1 <= kbps <= MAX_BITRATE_KBPS, f"{TRANSCODING}.bitrate", f"must be from 1 to {MAX_BITRATE_KBPS} kbit/s")
     video = VideoSpec(width=width, height=height, fps=effective_fps(fps), bitrate_bps=kbps * 1000)
-    return video, layout_of(asked.layout, TRANSCODING, warnings)
+    return video, layout_of(asked.layout, TRANSCODING, video, warnings)
 
 
 def _side(name: str, asked: int | None, default: int, warnings: list[str]) -> int:
@@ -350,7 +350,7 @@ def _side(name: str, asked: int | None, default: int, warnings: list[str]) -> in
     return asked - asked % 2
 
 
-def layout_of(asked: orders.Layout, where: str, warnings: list[str]) -> LayoutSpec:
+def layout_of(asked: orders.Layout, where: str, video: VideoSpec, warnings: list[str]) -> LayoutSpec:
     """A layout of start or updateLayout; `where` names the object that holds its fields."""
     check(asked.mixed_video_layout in range(4), f"{where}.mixedVideoLayout", "must be 0, 1, 2 or 3")
     kind = LayoutKind(asked.mixed_video_layout)
@@ -381,6 +381,8 @@ def layout_of(asked: orders.Layout, where: str, warnings: list[str]) -> LayoutSp
         backgrounds=tuple(
             UserBackground(uid=b.uid, image_url=b.image_url, render_mode=b.render_mode) for b in asked.backgrounds
         ),
+        contents=contents.contents_of(asked.contents, where, (video.width, video.height), warnings),
+        after_stop=contents.after_stop_of(asked.after_stop, where),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import AliasChoices, Field
 
 from gateway.wire.body import Shape
+from gateway.wire.layouts import LayoutFields
 from gateway.wire.modes import AppsCollection, ExtensionServiceConfig, RtmpOutput, SnapshotConfig, TranscodeOptions
 from models.vocabulary.spec import Mode
 from scheduler import orders
@@ -51,52 +52,6 @@ class AcquireRequest(Shape):
             if asked.region_affinity is not None
             else (),
         )
-
-
-class LayoutRegion(Shape):
-    uid: str = ""
-    x_axis: float = Field(alias="x_axis")
-    y_axis: float = Field(alias="y_axis")
-    width: float
-    height: float
-    alpha: float = 1.0
-    render_mode: int = Field(0, alias="render_mode")
-
-
-class BackgroundConfig(Shape):
-    uid: str
-    image_url: str = Field(alias="image_url")
-    render_mode: int = Field(0, alias="render_mode")
-
-
-class LayoutFields(Shape):
-    mixed_video_layout: int = 0
-    max_resolution_uid: str = ""
-    background_color: str = "#000000"
-    background_image: str = ""
-    default_user_background_image: str = ""
-    layout_config: list[LayoutRegion] = Field(default_factory=list)
-    background_config: list[BackgroundConfig] = Field(default_factory=list)
-
-    def layout(self) -> orders.Layout:
-        return orders.Layout(
-            mixed_video_layout=self.mixed_video_layout,
-            max_resolution_uid=self.max_resolution_uid,
-            background_color=self.background_color,
-            background_image=self.background_image,
-            default_user_background_image=self.default_user_background_image,
-            regions=tuple(
-                orders.LayoutRegion(
-                    uid=r.uid, x=r.x_axis, y=r.y_axis, width=r.width, height=r.height,
-                    alpha=r.alpha, render_mode=r.render_mode,
-                )
-                for r in self.layout_config
-            ),
-            backgrounds=tuple(
-                orders.UserPicture(uid=b.uid, image_url=b.image_url, render_mode=b.render_mode)
-                for b in self.background_config
-            ),
-        )  # fmt: skip
 
 
 class TranscodingConfig(LayoutFields):
