@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from tests.farm.hand_made import HandMade, hand_made
 from tests.farm.pictures import longest_hole_s, out_of_step, pictures
 from tests.farm.processes import eventually
-from tests.farm.test_second_worker import HandMade, hand_made
 
 __all__ = ["hand_made"]
 

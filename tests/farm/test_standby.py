@@ -12,9 +12,9 @@ from models.database import open_database
 from models.repositories.apps import Behaviour
 from models.tables import App
 from tests.farm.conftest import LEADER_TTL_S, TTL_S
+from tests.farm.hand_made import HandMade, hand_made
 from tests.farm.pictures import longest_hole_s, out_of_step, pictures
 from tests.farm.processes import eventually
-from tests.farm.test_second_worker import HandMade, hand_made
 
 __all__ = ["hand_made"]
 
