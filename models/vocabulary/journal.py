@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from models.vocabulary.states import HoleState
+
 
 class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -53,6 +55,19 @@ class Slice(Entry):
     file: str  # name inside the spool
     bytes: int
     md5: str  # hex
+    shape: str = ""  # of a single sender's pictures: str(streams.Shape)
+
+
+class Snapshot(Entry):
+    """A picture of a user was taken and lies in the spool."""
+
+    type: Literal["snapshot"] = "snapshot"
+    track: str
+    at_90k: int
+    key: str
+    file: str
+    bytes: int
+    md5: str  # hex
 
 
 class Stored(Entry):
@@ -64,6 +79,23 @@ class Stored(Entry):
     store: str = "primary"
 
 
+class Opened(Entry):
+    """A slice of a single sender's stream is being written: what its `.part` belongs to, if nothing else is heard of it."""
+
+    type: Literal["opened"] = "opened"
+    track: str
+    start_90k: int
+    file: str  # the name that it will have
+    shape: str = ""  # of its pictures: str(streams.Shape)
+
+
+class Warm(Entry):
+    """A later tenure's recorder has been recording for long enough to carry the recording alone."""
+
+    type: Literal["warm"] = "warm"
+    at_90k: int
+
+
 class Lost(Entry):
     """A slice that was closed is gone from the spool before any store had it: its range is a hole."""
 
@@ -71,6 +103,20 @@ class Lost(Entry):
     track: str = "mix"
     key: str
     cause: str
+
+
+class Film(Entry):
+    """An MP4 is whole on disk, under its final name; or (`file` empty) there is none, and `error` says why."""
+
+    type: Literal["film"] = "film"
+    key: str
+    file: str = ""  # name inside the spool
+    start_90k: int
+    end_90k: int
+    duration_90k: int = 0  # without the holes
+    bytes: int = 0
+    md5: str = ""  # hex
+    error: str = ""  # what is wrong with it
 
 
 class Gap(Entry):
@@ -81,6 +127,7 @@ class Gap(Entry):
     start_90k: int
     end_90k: int
     cause: str
+    state: Literal[HoleState.LOST, HoleState.PAUSED] = HoleState.LOST  # paused: there was nothing to record
 
 
 class Closed(Entry):
@@ -90,15 +137,15 @@ class Closed(Entry):
     end_90k: int
 
 
-AnyEntry = Annotated[Begun | Zero | First | Slice | Stored | Lost | Gap | Closed, Field(discriminator="type")]
-_ADAPTER: TypeAdapter[Begun | Zero | First | Slice | Stored | Lost | Gap | Closed] = TypeAdapter(AnyEntry)
+AnyEntry = Begun | Zero | First | Slice | Snapshot | Stored | Opened | Warm | Lost | Film | Gap | Closed
+_ADAPTER: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="type")])
 
 
 def line(entry: Entry) -> bytes:
     return entry.model_dump_json().encode() + b"\n"
 
 
-def parse(text: bytes) -> Iterator[tuple[int, Begun | Zero | First | Slice | Stored | Lost | Gap | Closed]]:
+def parse(text: bytes) -> Iterator[tuple[int, AnyEntry]]:
     """(n, entry) of every whole line. Entries of a newer version that we do not know are passed over."""
     for n, raw in enumerate(text.split(b"\n")[:-1], start=1):
         try:

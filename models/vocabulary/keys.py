@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from models.vocabulary.streams import Stream
 from models.vocabulary.ticks import TICKS_PER_S
 
 
@@ -30,6 +31,18 @@ def segment_key(prefix: tuple[str, ...], sid: str, cname: str, t0_ms: int, start
     """`<sid>_<cname>_<utc>.ts`, utc = time of the segment's first frame plus (epoch mod 1000) ms."""
     at_ms = t0_ms + start_90k * 1000 // TICKS_PER_S + epoch % 1000
     return f"{stem(prefix, sid, cname)}_{utc_17(at_ms)}.ts"
+
+
+def stream_segment_name(
+    sid: str, cname: str, stream: Stream, t0_ms: int, start_90k: int, epoch: int, suffix: str
+) -> str:
+    """`<sid>_<cname>__uid_s_<uid>__uid_e_<type>_<utc>.ts` or `.webm`; the folder is not in it."""
+    at_ms = t0_ms + start_90k * 1000 // TICKS_PER_S + epoch % 1000
+    return f"{stem((), sid, cname)}{stream.suffix}_{utc_17(at_ms)}{suffix}"
+
+
+def stream_playlist_key(prefix: tuple[str, ...], sid: str, cname: str, stream: Stream) -> str:
+    return f"{stem(prefix, sid, cname)}{stream.suffix}.m3u8"
 
 
 def playlist_key(prefix: tuple[str, ...], sid: str, cname: str) -> str:

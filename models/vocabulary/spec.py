@@ -161,6 +161,12 @@ class MemoryStore(Frozen):
     name: str = "default"
 
 
+class SnapshotSpec(Frozen):
+    """A JPEG of each user's picture, every so often on the recording's clock."""
+
+    interval_s: Annotated[int, Field(ge=1, le=3600)] = 10
+
+
 StoreAddress = Annotated[FolderStore | S3Store | MemoryStore, Field(discriminator="kind")]
 
 
@@ -186,6 +192,10 @@ class RecordingSpec(Frozen):
     store: StoreAddress
     redundancy: int = 1
     playout_delay_ms: int = 800
+    #: Individual mode: sound becomes AAC; "standard" adds a playlist that joins a user's streams, "original" keeps Opus.
+    stream_mode: Literal["default", "standard", "original"] = "default"
+    snapshots: SnapshotSpec | None = None
+    keeps_streams: bool = True  # False: snapshots alone are taken
 
     @property
     def has_audio(self) -> bool:

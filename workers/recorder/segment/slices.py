@@ -15,6 +15,7 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from models.vocabulary.errors import DiskFull
+from models.vocabulary.streams import MIX
 from workers.recorder.segment.encoding import Coded
 from workers.recorder.segment.interleave import Interleave, Piece
 
@@ -28,6 +29,8 @@ _MPEGTS: Final = {
     "avoid_negative_ts": "disabled",
     "flush_packets": "1",
 }
+#: Of one stream, by the file's suffix. WebM is written as if to a pipe: whole without a last word, times to the millisecond.
+_FORMATS: Final = {".webm": ("webm", {"live": "1", "avoid_negative_ts": "disabled", "flush_packets": "1"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class ClosedSlice:
     path: Path
     bytes: int
     md5: str  # hex
+    track: str = MIX
+    shape: str = ""  # of a single sender's pictures: str(streams.Shape)
 
 
 OnSlice = Callable[[ClosedSlice], None]
@@ -83,7 +88,10 @@ class HashedFile:
 
 
 class Part:
-    """One mpegts file while it grows, beside `path` with a suffix; templates are streams whose parameters it copies."""
+    """One file while it grows, beside `path` with a suffix; templates are streams whose parameters it copies.
+
+    mpegts, but for a `.webm`.
+    """
 
     def __init__(self, path: Path, video: VideoStream | None, audio: AudioStream | None, *, suffix: str = PART) -> None:
         self.path, self.part = path, path.with_name(path.name + suffix)
@@ -91,9 +99,11 @@ class Part:
             self._file = HashedFile(self.part)
         except OSError as error:
             raise _translated(error) from error
+        form, options = _FORMATS.get(path.suffix, ("mpegts", _MPEGTS))
         with self._disk():
-            self._container = av.open(self._file, "w", format="mpegts", options=_MPEGTS)
-            self._video = None if video is None else self._container.add_stream_from_template(video)
+            self._container = av.open(self._file, "w", format=form, options=options)
+            # opaque: libav has no encoder of the decoder's name for AV1, nor needs one to copy.
+            self._video = None if video is None else self._container.add_stream_from_template(video, opaque=True)
             self._audio = None if audio is None else self._container.add_stream_from_template(audio)
 
     def mux(self, coded: Coded) -> None:
