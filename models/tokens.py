@@ -14,6 +14,7 @@ from enum import StrEnum
 import jwt
 
 from models.vocabulary.errors import Internal, Unauthorized
+from models.vocabulary.units import TOKEN_EXPIRED
 
 #: A token is a JWT of five short claims; what is longer is no token of ours.
 MAX_TOKEN_BYTES = 4096
@@ -76,5 +77,5 @@ def _claims(claims: dict[str, object], now_s: float) -> WhipClaims:
     if not (isinstance(appid, str) and isinstance(cname, str) and isinstance(uid, str) and isinstance(expires_s, int)):
         raise Unauthorized("the token's claims are malformed")
     if now_s >= expires_s:
-        raise Unauthorized("the token has expired")
+        raise Unauthorized(TOKEN_EXPIRED)
     return WhipClaims(appid, cname, uid, expires_s)

@@ -247,6 +247,12 @@ class ChannelRefused(ChannelError):
     code, scope = 110, Scope.CALLER
 
 
+class ChannelTokenExpired(ChannelRefused):
+    """The channel's token has run out; start again with a new one."""
+
+    code = 109
+
+
 class ChannelUnreachable(ChannelError):
     """The channel's server does not answer."""
 

@@ -57,11 +57,19 @@ class Hello:
     version: int = UNITS_VERSION
 
 
+#: The reason of a token that was good once.
+TOKEN_EXPIRED: Final = "the token has expired"
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Last frame of an ingest that will not serve this recorder."""
 
     reason: str
+
+    @property
+    def expired(self) -> bool:
+        return self.reason == TOKEN_EXPIRED
 
 
 @dataclass(frozen=True, slots=True)

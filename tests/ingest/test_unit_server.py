@@ -153,8 +153,9 @@ def test_a_recorder_without_a_units_token_is_refused(bearer: str, why: str) -> N
     async def run() -> None:
         async with unit_server() as (_, port):
             room = Room(f"whip:127.0.0.1:{port}", APPID, CNAME, "r", 0, {"token": bearer})
-            with pytest.raises(ChannelRefused, match=why):
+            with pytest.raises(ChannelRefused, match=why) as refused:
                 await WhipChannel(RealClock()).open(room)
+            assert refused.value.code == (109 if why == "expired" else 110)
 
     asyncio.run(run())
 

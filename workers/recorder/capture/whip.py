@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from models.vocabulary.channel import Anchor, Caps, ChannelClock, ChannelEvent, EventKind, Layer, Room, Sink
-from models.vocabulary.errors import ChannelAddressInvalid, ChannelRefused, ChannelUnreachable
+from models.vocabulary.errors import ChannelAddressInvalid, ChannelRefused, ChannelTokenExpired, ChannelUnreachable
 from models.vocabulary.timing import Clock
 from models.vocabulary.units import (
     Auth,
@@ -151,8 +151,8 @@ class WhipChannel:
         while True:
             for frame in await wire.frames():
                 match frame:
-                    case Refused(reason):
-                        raise ChannelRefused(reason)
+                    case Refused(reason) as refused:
+                        raise ChannelTokenExpired(reason) if refused.expired else ChannelRefused(reason)
                     case Hello(clock_id, now):
                         self._time.greeted(clock_id, now)
                     case Happened(event) if event.kind is EventKind.SYNCED:
