@@ -63,8 +63,7 @@ class Reaper:
             self._relief.tick()
         self.place_unheld()
         if self._due("give up", GIVE_UP_EVERY_S):
-            with self._database.unit() as session:
-                timeline.give_up(session, grace_ms=self._settings.hole_grace_ms)
+            self.give_up()
         if self._due("clean", CLEAN_EVERY_S):
             with self._database.unit() as session:
                 recordings.delete_old(session)
@@ -94,6 +93,22 @@ class Reaper:
                 with self._database.unit() as session:
                     _mourn(session, grant)
         return dead
+
+    def give_up(self) -> int:
+        """What the dead owed, or had a place for, is lost once the grace is over: the live playlist goes on behind it.
+        How many ranges.
+        """
+        grace_ms = self._settings.hole_grace_ms
+        with self._database.unit() as session:
+            given_up = timeline.give_up(session, grace_ms=grace_ms)
+            forsaken = timeline.forsaken(session, grace_ms=grace_ms, limit=BATCH)
+        for sid, track in forsaken:
+            with self._database.unit() as session:
+                recordings.lock(session, sid)
+                lost = timeline.abandon_forsaken(session, sid, track, grace_ms=grace_ms)
+            log.warning("%s segments of dead tenures were never uploaded", lost, extra={"sid": sid})
+            given_up += lost
+        return given_up
 
     # -- the unheld ---------------------------------------------------------------------------------------------
 

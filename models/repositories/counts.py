@@ -17,12 +17,12 @@ from models.database import now_ms
 from models.repositories import jobs, nodes, tenures
 from models.tables import Hole, Job, Leader, Node, Notice, Recording, Segment, Tenure
 from models.tables.base import db_now_ms
+from models.tables.timeline import IS_RESERVED
 from models.vocabulary.states import (
     HoleState,
     JobState,
     NoticeState,
     Role,
-    SegmentState,
     Status,
     TenureState,
 )
@@ -201,7 +201,7 @@ def _tenures(session: Session, since_ms: int, *where: ColumnElement[bool]) -> in
 def _uploads(session: Session) -> Backlog:
     owed = select(func.count(), func.coalesce(func.sum(Segment.bytes), 0)).select_from(Segment)
     owed = owed.join(Recording, Recording.sid == Segment.sid)
-    owed = owed.where(Recording.live_key.is_not(None), Segment.state == SegmentState.RESERVED)
+    owed = owed.where(Recording.live_key.is_not(None), IS_RESERVED)
     count, size_bytes = session.execute(owed).one()
     return Backlog(count, int(size_bytes))
 

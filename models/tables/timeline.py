@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String
+from typing import Final
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.base import Base, Big, enum_column
 from models.vocabulary.states import HoleState, SegmentState
+
+#: Spelt out in the statement, not bound: else neither database knows that the index below serves it.
+RESERVED: Final = text("state = 'reserved'")
 
 
 class Track(Base):
@@ -24,6 +29,8 @@ class Segment(Base):
         CheckConstraint("start_90k < end_90k", name="range"),
         # No object of a recording is ever two segments; and an acknowledgement finds its row by the key.
         Index("uq_segment_key", "sid", "key", unique=True),
+        # Few of the many wait for a store; whoever looks for them must not read all.
+        Index("ix_segment_reserved", "sid", "epoch", postgresql_where=RESERVED, sqlite_where=RESERVED),
     )
 
     sid: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -36,6 +43,9 @@ class Segment(Base):
     bytes: Mapped[int] = mapped_column(Big, default=0)
     md5: Mapped[str] = mapped_column(String(32), default="")
     store: Mapped[str] = mapped_column(String(16), default="")  # primary | backup
+
+
+IS_RESERVED: Final = Segment.state == literal_column("'reserved'")
 
 
 class Hole(Base):

@@ -425,3 +425,42 @@ def test_a_door_that_loses_every_race_gives_up_with_a_retryable_error(
         monkeypatch.setattr(timeline.segments, "head_of", stale)
         with pytest.raises(StateUnavailable):
             reserve(session, one, 10, 20)
+
+
+def test_what_a_dead_tenure_never_stored_is_lost_after_the_grace_while_the_recording_goes_on(started: Database) -> None:
+    with started.unit() as session:
+        dead = farm.tenure(session)
+        reserve(session, dead, 0, 10)
+        timeline.stored(session, "s1", "mix", "1-0-10", store="primary")
+        reserve(session, dead, 10, 20)
+        tenures.revoke(session, "s1", 1, "its lease ran out")
+        heir = farm.tenure(session, from_90k=20)
+        assert tenures.live(session, "s1", 2, heir.owner)
+        reserve(session, heir, 20, 30)
+        timeline.stored(session, "s1", "mix", "2-20-30", store="primary")
+        assert timeline.forsaken(session, grace_ms=GRACE_MS) == []
+        assert timeline.abandon_forsaken(session, "s1", "mix", grace_ms=GRACE_MS) == 0
+    shift_time(started, GRACE_MS + 1_000)
+    with started.unit() as session:
+        assert [e.key for e in timeline.publishable(session, "s1", "mix", final=False)] == ["1-0-10"]
+        assert timeline.forsaken(session, grace_ms=GRACE_MS) == [("s1", "mix")]
+        assert timeline.abandon_forsaken(session, "s1", "mix", grace_ms=GRACE_MS) == 1
+        assert timeline.forsaken(session, grace_ms=GRACE_MS) == []
+        assert holes(session) == [(10, 20, "lost", 1)]
+        assert [e.key for e in timeline.publishable(session, "s1", "mix", final=False)] == ["1-0-10", "2-20-30"]
+        # The spool comes back after all.
+        assert reserve(session, dead, 10, 20) == Reserved()
+        assert holes(session) == []
+
+
+def test_a_dead_tenures_segment_is_given_up_at_once_where_another_has_captured_the_same(started: Database) -> None:
+    with started.unit() as session:
+        dead = farm.tenure(session)
+        beside = farm.tenure(session, role=Role.STANDBY)
+        tenures.live(session, "s1", 2, beside.owner)
+        reserve(session, dead, 0, 10)
+        assert timeline.forsaken(session, grace_ms=GRACE_MS) == [], "it lives"
+        tenures.revoke(session, "s1", 1, "its lease ran out")
+        assert timeline.forsaken(session, grace_ms=GRACE_MS) == [("s1", "mix")]
+        assert timeline.abandon_forsaken(session, "s1", "mix", grace_ms=GRACE_MS) == 1
+        assert reserve(session, beside, 0, 10) == Reserved()

@@ -6,7 +6,7 @@ import pytest
 
 from models.database import shift_time
 from models.repositories import nodes, recordings, timeline
-from models.vocabulary.states import Role, Status, TenureState, Wanted
+from models.vocabulary.states import HoleState, Role, Status, TenureState, Wanted
 from scheduler import backoff
 from scheduler.reaper import Reaper
 from tests.scheduler.farm import Farm, Time, Worker
@@ -260,3 +260,36 @@ def test_one_recording_that_cannot_be_placed_does_not_keep_the_others_waiting(wa
     ward.later(5_001)
     ward.round()
     assert len(farm.tenures(sound)) == 2
+
+
+def test_a_live_playlist_goes_on_behind_what_died_with_its_host(ward: Ward) -> None:
+    """Reserved, never uploaded, and the spool is gone: for the grace it may come back, then it is a hole."""
+    farm = ward.farm
+    one, two = farm.worker("node-a", ttl_ms=600_000), farm.worker("node-b", ttl_ms=600_000)
+    sid = farm.begin()
+    first = farm.tenures(sid)[-1].node
+    dead, heir = (one, two) if first == "node-a" else (two, one)
+    claim = dead.claim(sid)
+    dead.ready(sid)
+    dead.slice(sid)
+    with farm.database.unit() as session:
+        timeline.reserve(session, sid, "mix", 1, claim.owner, 540_000, 1_080_000, "never uploaded", 1, "0" * 32)
+    epoch = ward.kill(sid, dead)
+    heir.claim(sid, epoch)
+    heir.ready(sid)
+    heir.slice(sid, 12, 18)
+    ward.round()
+    assert listed(farm, sid) == [f"{sid}_0.ts"]
+    heir.renew(sid, ttl_ms=600_000)
+    ward.later(farm.settings.hole_grace_ms)
+    ward.round()
+    assert listed(farm, sid) == [f"{sid}_0.ts", f"{sid}_12.ts"]
+    with farm.database.unit() as session:
+        (hole,) = timeline.rows(session, sid, "mix")[1]
+    assert (hole.start_90k, hole.end_90k, hole.state) == (540_000, 1_080_000, HoleState.LOST)
+    assert hole.cause == "the worker was lost before its upload"
+
+
+def listed(farm: Farm, sid: str) -> list[str]:
+    with farm.database.unit() as session:
+        return [entry.key for entry in timeline.publishable(session, sid, "mix", final=False)]

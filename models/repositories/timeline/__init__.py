@@ -31,17 +31,20 @@ A jump past the head leaves a hole *owed* to the newest tenure that could fill i
 row of state `filled`, for the record; it counts as no hole.
 """
 
+from models.repositories.timeline.abandonment import abandon, abandon_forsaken, drop, forsaken
 from models.repositories.timeline.gaps import begins, gap, give_up
 from models.repositories.timeline.reading import head, publishable, rows, tracks, unsent, uploaded
-from models.repositories.timeline.segments import Covered, Fenced, Reserved, abandon, drop, reserve, stored
+from models.repositories.timeline.segments import Covered, Fenced, Reserved, reserve, stored
 
 __all__ = [
     "Covered",
     "Fenced",
     "Reserved",
     "abandon",
+    "abandon_forsaken",
     "begins",
     "drop",
+    "forsaken",
     "gap",
     "give_up",
     "head",

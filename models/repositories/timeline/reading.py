@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from models.repositories.timeline.partition import NO_HOLE
 from models.tables import Hole, Segment, Track
+from models.tables.timeline import IS_RESERVED
 from models.vocabulary.playlist import Entry
 from models.vocabulary.states import HoleState, SegmentState
 
@@ -56,7 +57,7 @@ def unsent(session: Session, sid: str, *, epoch: int | None = None) -> int:
     waiting = select(func.count()).select_from(Segment).where(Segment.sid == sid)
     if epoch is not None:
         waiting = waiting.where(Segment.epoch == epoch)
-    return session.scalar(waiting.where(Segment.state == SegmentState.RESERVED)) or 0
+    return session.scalar(waiting.where(IS_RESERVED)) or 0
 
 
 def uploaded(session: Session, sid: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Segments: reserved by who made one, stored once a store has proven it, given back when nobody ever will."""
+"""Segments: reserved by who made one, stored once a store has proven it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from models.repositories.statements import changed, moved, run
+from models.repositories.statements import moved
 from models.repositories.timeline.arbitration import (
     Claimant,
     brought,
@@ -26,14 +26,13 @@ from models.repositories.timeline.partition import (
     append,
     carve,
     check,
-    dig,
     head_of,
     open_holes,
     tiled,
     tries,
 )
-from models.tables import Hole, Segment, Tenure
-from models.vocabulary.states import HoleState, SegmentState, TenureState
+from models.tables import Segment
+from models.vocabulary.states import SegmentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,37 +126,7 @@ def stored(session: Session, sid: str, track: str, key: str, *, store: str) -> b
     return moved(session, change.returning(Segment.key)) is not None
 
 
-def abandon(session: Session, sid: str, track: str, *, but_epoch: int, cause: str) -> int:
-    """Segments that ended tenures other than `but_epoch` reserved and never stored become lost holes. How many.
-
-    Their spools may still come back: they fill those holes as they would any other.
-    """
-    over = select(Tenure.epoch).where(Tenure.sid == sid, Tenure.state == TenureState.ENDED, Tenure.epoch != but_epoch)
-    return _unreserve(session, sid, track, cause, Segment.epoch.in_(over))
-
-
-def drop(session: Session, sid: str, track: str, epoch: int, key: str, cause: str) -> bool:
-    """The tenure that reserved this segment has lost it before any store had it: its range becomes a lost hole.
-
-    Whether there was such a segment.
-    """
-    return _unreserve(session, sid, track, cause, Segment.epoch == epoch, Segment.key == key) > 0
-
-
 def _by_key(session: Session, sid: str, key: str) -> Any | None:
     s = Segment
     found = select(s.track, s.epoch, s.start_90k, s.end_90k).where(s.sid == sid, s.key == key)
     return session.execute(found).first()
-
-
-def _unreserve(session: Session, sid: str, track: str, cause: str, *which: Any) -> int:
-    s = Segment
-    gone = delete(s).where(s.sid == sid, s.track == track, s.state == SegmentState.RESERVED, *which)
-    rows = changed(session, gone.returning(s.start_90k, s.end_90k, s.epoch))
-    for start_90k, end_90k, epoch in rows:
-        # What it had filled is a hole again, all of one piece.
-        below = (Hole.sid == sid, Hole.track == track, Hole.start_90k >= start_90k, Hole.start_90k < end_90k)
-        run(session, delete(Hole).where(*below, Hole.state == NO_HOLE))
-        dig(session, Claimant(sid, track, epoch), start_90k, end_90k, HoleState.LOST, epoch, cause)
-    session.flush()
-    return len(rows)
