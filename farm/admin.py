@@ -18,13 +18,12 @@ from models.database import Database, open_database, upgrade
 from models.repositories import apps
 from models.settings import settings
 from models.tokens import Audience, mint_whip, whip_keys
-from models.vocabulary.errors import ReelyardError
+from models.vocabulary.address import SUPPORTED, check
+from models.vocabulary.errors import ChannelAddressInvalid, ReelyardError
 from models.vocabulary.spec import FolderStore, StoreAddress
 from scheduler.operators import AppChanges, Operators
 from stores.opening import folder_below
 from workers.recorder.capture.script import load
-
-CHANNEL_SCHEMES: Final = ("whip:", "scripted:")
 
 out = Console()
 
@@ -64,8 +63,10 @@ def app() -> None:
 
 def checked_channel(address: str) -> str:
     """With the file's whole path: workers start in other folders."""
-    if not address.startswith(CHANNEL_SCHEMES):
-        raise click.BadParameter("must be whip: or scripted:FILE.json", param_hint="--channel")
+    try:
+        check(address)
+    except ChannelAddressInvalid as error:
+        raise click.BadParameter(error.text, param_hint="--channel") from error
     if not address.startswith("scripted:"):
         return address
     file = Path(address.removeprefix("scripted:"))
@@ -77,7 +78,7 @@ def checked_channel(address: str) -> str:
 
 @app.command("add")
 @click.argument("name")
-@click.option("--channel", default="whip:", show_default=True, help="whip: or scripted:FILE.json")
+@click.option("--channel", default="whip:", show_default=True, help=SUPPORTED)
 @click.option(
     "--folder",
     help="Record into this folder, absolute or below REELYARD_STORES_ROOT, whatever a request's storageConfig names.",

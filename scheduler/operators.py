@@ -11,15 +11,14 @@ from models.repositories import apps
 from models.repositories.apps import Behaviour, Limits
 from models.settings import Settings
 from models.tables import App
-from models.vocabulary.errors import BadParameter, FetchFailed, KeyNotFound
+from models.vocabulary import address as channel_address
+from models.vocabulary.errors import BadParameter, ChannelAddressInvalid, FetchFailed, KeyNotFound
 from models.vocabulary.spec import FolderStore
 from net.guard import resolve
 from net.http import address
 from stores.opening import folder_below
 
-CHANNELS: Final = ("whip:", "scripted:")
 MAX_NAME: Final = 200
-MAX_CHANNEL: Final = 2_000
 RESOLVE_S: Final = 3.0
 
 
@@ -60,8 +59,7 @@ class Operators:
 
     def add(self, new: NewApp) -> dict[str, Any]:
         _check_text("name", new.name, MAX_NAME)
-        if len(new.channel) > MAX_CHANNEL or not new.channel.startswith(CHANNELS):
-            raise BadParameter(f"channel must begin with one of {', '.join(CHANNELS)}")
+        _check_channel(new.channel)
         if new.appid is not None and not (0 < len(new.appid) <= 64 and new.appid.isascii() and new.appid.isalnum()):
             raise BadParameter("appid must be 1 to 64 letters and digits")
         if not 1 <= new.slice_s <= 60:
@@ -160,6 +158,13 @@ def _changed(model: type[Limits] | type[Behaviour], kept: dict[str, Any], change
         return model.model_validate(kept | given).model_dump(mode="json")
     except ValueError as error:
         raise BadParameter(f"{', '.join(given)}: {str(error).splitlines()[-2].strip()}") from error
+
+
+def _check_channel(address: str) -> None:
+    try:
+        channel_address.check(address)
+    except ChannelAddressInvalid as error:
+        raise BadParameter(f"channel: {error.text}") from error
 
 
 def _check_text(name: str, value: str, most: int) -> None:

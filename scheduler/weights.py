@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
+from models.vocabulary.address import is_janus
 from models.vocabulary.spec import Mode, RecordingSpec
 
 #: Interpreter, pipe, segmenter, uploads.
@@ -20,6 +21,8 @@ PER_AUDIO_USER: Final = 0.15
 AUDIO_ENCODER: Final = 0.6
 #: Copying one user's tracks costs a hundredth of mixing him.
 PER_COPIED_USER: Final = 0.3
+#: A recorder in a room of Janus ends each user's WebRTC itself; of WHIP rooms the ingest does, outside the weights.
+PER_WEBRTC_USER: Final = 1.0
 #: A browser that plays and encodes a page.
 PAGE: Final = 300
 #: Who will come is not known when a recording starts; a white list tells.
@@ -35,9 +38,10 @@ def weight(spec: RecordingSpec) -> int:
         return PAGE
     video_users = users(spec, "video") if spec.has_video else 0
     audio_users = users(spec, "audio") if spec.has_audio else 0
+    base = BASE + (PER_WEBRTC_USER * max(video_users, audio_users) if is_janus(spec.channel) else 0.0)
     if spec.mode is Mode.INDIVIDUAL:
-        return ceil(BASE + PER_COPIED_USER * (video_users + audio_users))
-    cost = BASE + PER_VIDEO_USER * video_users + PER_AUDIO_USER * audio_users
+        return ceil(base + PER_COPIED_USER * (video_users + audio_users))
+    cost = base + PER_VIDEO_USER * video_users + PER_AUDIO_USER * audio_users
     if spec.has_video:
         cost += PER_MEGAPIXEL_PER_S * spec.video.width * spec.video.height * spec.video.fps / 1e6
     if spec.has_audio:

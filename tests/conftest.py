@@ -15,7 +15,7 @@ import pytest
 from tests import servers
 
 T = TypeVar("T")
-SERVER_NAMES = ("redis", "postgresql", "s3")
+SERVER_NAMES = ("redis", "postgresql", "s3", "janus")
 _fates = pytest.StashKey[dict[str, str]]()
 
 
@@ -47,7 +47,7 @@ def _find(config: pytest.Config, name: str, find: Callable[[], T]) -> T:
         return find()
     except servers.ServerMissing as missing:
         config.stash[_fates][name] = f"SKIPPED ({missing})"
-        if os.environ.get("REQUIRE_SERVERS") == "1":
+        if os.environ.get("REQUIRE_SERVERS") == "1" and name not in os.environ.get("OPTIONAL_SERVERS", "").split(","):
             pytest.fail(f"REQUIRE_SERVERS=1 and there is no {name}: {missing}")
         pytest.skip(f"no {name}: {missing}")
 
@@ -158,6 +158,14 @@ def _s3_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     _ran(request.config, "s3", program.origin)
     yield server
     process.stop()
+
+
+@pytest.fixture(scope="session")
+def janus(request: pytest.FixtureRequest) -> None:
+    """Janus can be started here (tests.janus.server)."""
+    from tests.janus.server import find_janus
+
+    _ran(request.config, "janus", _find(request.config, "janus", find_janus).origin)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.repositories import nodes, rooms
 from models.tokens import Audience, mint_whip, whip_keys
+from models.vocabulary.address import is_janus
 from models.vocabulary.errors import ChannelUnreachable
 from models.vocabulary.spec import RecordingSpec
 
@@ -24,8 +25,10 @@ class Joining:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def join(session: Session, spec: RecordingSpec, secret_keys: str) -> Joining:
-    """Raises `ChannelUnreachable` when no live ingest holds the room."""
+def join(session: Session, spec: RecordingSpec, secret_keys: str, channel_token: str = "") -> Joining:
+    """`channel_token`: what the request brought for its channel. Raises `ChannelUnreachable` when no live ingest holds the room."""
+    if is_janus(spec.channel):
+        return Joining(spec.channel, {"token": channel_token} if channel_token else {})
     if not spec.channel.startswith("whip:"):
         return Joining(spec.channel)
     place = rooms.find(session, spec.appid, spec.cname)

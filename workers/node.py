@@ -157,7 +157,8 @@ class Node:
     def _join(self, session: Session, assignment: Assignment) -> Joining:
         if assignment.role is Role.FINALISER:
             return Joining("")
-        return join(session, assignment.spec, self._config.secret_keys.get_secret_value())
+        keys, token = self._config.secret_keys.get_secret_value(), assignment.secrets.channel_token
+        return join(session, assignment.spec, keys, token)
 
     # -- renewals -----------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class ChannelClock(StrEnum):
 
 #: Schemes of channel addresses whose rooms several recorders may be in at once: what `Caps.joinable_many` says of each,
 #: for those who place tenures and open no channel.
-JOINABLE_MANY_SCHEMES: Final = frozenset({"scripted", "whip"})
+JOINABLE_MANY_SCHEMES: Final = frozenset({"scripted", "whip", "janus+ws", "janus+wss"})
 
 
 class Layer(StrEnum):
@@ -144,6 +144,7 @@ class Room:
     uid: str  # the recorder's own identity
     opened_ms: int  # unix ms at which the recording was created: scripted rooms count their time from here
     credentials: Mapping[str, str] = field(default_factory=dict)
+    anchored: bool = False  # an earlier tenure set the zero: `time_of` is asked as soon as the channel is open
 
 
 Sink = Callable[[Unit], None]

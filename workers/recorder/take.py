@@ -15,11 +15,12 @@ from typing import Any, Literal
 from models.vocabulary import keys, pipe
 from models.vocabulary.channel import Anchor, Channel, ChannelEvent, EventKind, Layer, Room, Track, Unit
 from models.vocabulary.errors import ChannelUnreachable
-from models.vocabulary.spec import RecordingSpec
+from models.vocabulary.spec import Mode, RecordingSpec
 from models.vocabulary.ticks import frame_at_or_after, frame_tick, seconds, ticks
 from models.vocabulary.timing import Clock
 from workers.recorder.capture.reception import Change, Reception
 from workers.recorder.capture.roster import Roster
+from workers.recorder.individual.ensemble import CUT_WAIT_90K, Before, Ensemble, OnHole, OnOpen, stream_name
 from workers.recorder.mixer.director import Director, doubts
 from workers.recorder.mixer.gallery import Download, download
 from workers.recorder.mixer.layers import first_layer
@@ -34,6 +35,8 @@ Reason = Literal["finish", "cut", "idle", "kicked", "token", "limit", "closed", 
 LAST_UNITS_S = 0.25
 #: So often we look who has fallen silent.
 LOOK_EVERY_S = 0.5
+#: Copied units have no grid; they are written in steps so long.
+STEPS_A_SECOND = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,14 @@ class Take:
         on_slice: Callable[[ClosedSlice], None],
         on_warning: Callable[[str], None],
         on_stream: Callable[[Change, int], None] = lambda _change, _at_ms: None,
+        on_open: OnOpen = lambda *_: None,
+        on_hole: OnHole = lambda *_: None,
+        before: Before | None = None,
         download: Download = download,
     ) -> None:
         self._begin = begin
-        self._spec = begin.spec
+        self._mixes = begin.spec.mode is Mode.MIX
+        self._spec = begin.spec if self._mixes else _stepped(begin.spec)
         self._clock = clock
         self._channel = channel
         self._folder = folder
@@ -81,14 +88,15 @@ class Take:
         self._on_warning = on_warning
         self._download = download
 
-        self._on_stream = on_stream
+        self._on_stream, self._on_open, self._on_hole = on_stream, on_open, on_hole
+        self._before = before
 
         self._roster = Roster(begin.spec)
         self._reception = Reception()
         self._look_at_s = 0.0
         self._delay_s = begin.spec.playout_delay_ms / 1000
         self._zero: Zero | None = None
-        self._programme: Programme | None = None
+        self._programme: Programme | Ensemble | None = None
         self._director: Director | None = None
         self._valve = Valve(begin.spec.video.fps)
         self._layers: dict[str, Layer] = {}  # asked for, by track
@@ -118,6 +126,9 @@ class Take:
         """Record up to a slot's edge; before the clock has a zero there is nothing to wait for."""
         if self._zero is None:
             self._ending = self._ending or "cut"
+        if isinstance(self._programme, Ensemble):
+            self._programme.cut(at_90k)
+            at_90k += CUT_WAIT_90K  # key units are where they are
         self._end_at(at_90k)
         self._changed.set()
 
@@ -163,6 +174,7 @@ class Take:
             uid=begin.spec.uid,
             opened_ms=begin.opened_ms,
             credentials=begin.credentials,
+            anchored=begin.anchor is not None,
         )
         await self._channel.open(room)
         self._opened_at_s = self._clock.now()
@@ -199,13 +211,39 @@ class Take:
     def _start(self, from_90k: int) -> None:
         assert self._zero is not None
         first_90k = self._grid(from_90k)
-        begin, t0_ms = self._begin, self._zero.t0_ms
+        if self._mixes:
+            self._programme = self._mixing(first_90k, self._zero.t0_ms)
+        else:
+            self._programme = self._copying(first_90k, self._zero.t0_ms)
+        self._on_first_frame(first_90k)
+        self._changed.set()
+
+    def _copying(self, first_90k: int, t0_ms: int) -> Ensemble:
+        ensemble = Ensemble(
+            self._spec,
+            self._folder,
+            first_90k=first_90k,
+            name=stream_name(self._begin.sid, self._spec.cname, t0_ms, self._begin.epoch),
+            on_slice=self._on_slice,
+            on_open=self._on_open,
+            on_hole=self._on_hole,
+            on_warning=self._on_warning,
+            want_key=self._want_key,
+            before=self._before,
+        )
+        for track in self._roster.tracks():
+            if self._roster.takes(track):
+                ensemble.follow(track)
+        return ensemble
+
+    def _mixing(self, first_90k: int, t0_ms: int) -> Programme:
+        begin = self._begin
 
         def name(start_90k: int) -> str:
             spec = begin.spec
             return Path(keys.segment_key((), begin.sid, spec.cname, t0_ms, start_90k, begin.epoch)).name
 
-        self._programme = Programme(
+        programme = Programme(
             self._spec,
             self._folder,
             first_90k=first_90k,
@@ -215,14 +253,13 @@ class Take:
             want_key=self._want_key,
         )
         self._director = Director(
-            self._spec, self._programme, self._clock, t0_ms=t0_ms, download=self._download, on_warning=self._on_warning
+            self._spec, programme, self._clock, t0_ms=t0_ms, download=self._download, on_warning=self._on_warning
         )
         for sentence in doubts(self._spec, self._channel.caps.sources):
             self._on_warning(sentence)
-        self._on_first_frame(first_90k)
-        self._changed.set()
+        return programme
 
-    async def _produce(self, programme: Programme) -> Ending:
+    async def _produce(self, programme: Programme | Ensemble) -> Ending:
         fps = self._spec.video.fps
         n = frame_at_or_after(programme.position_90k, fps)
         try:
@@ -230,7 +267,10 @@ class Take:
                 await self._due(frame_tick(n, fps))
                 if self._until_90k is not None and frame_tick(n, fps) >= self._until_90k:
                     break
-                self._show(programme, frame_tick(n, fps))
+                if isinstance(programme, Programme):
+                    self._show(programme, frame_tick(n, fps))
+                elif programme.handed_over:
+                    break
                 programme.advance(frame_tick(n + 1, fps))
                 n += 1
                 self._over()
@@ -250,12 +290,12 @@ class Take:
         else:
             await asyncio.sleep(0)  # behind: catch up, but let units and orders in
         self.late_ms = max(0.0, (self._clock.now() - due_s) * 1000)
-        if self._spec.has_video and self._valve.tick(self.late_ms):
+        if self._director is not None and self._spec.has_video and self._valve.tick(self.late_ms):
             self._turned()
 
     def _turned(self) -> None:
         """The valve has opened or closed."""
-        assert self._programme is not None
+        assert isinstance(self._programme, Programme)
         self._programme.hurry(self._valve.open)
         self._on_warning(
             "this machine cannot keep up: pictures are encoded with less care"
@@ -332,7 +372,15 @@ class Take:
             raise ChannelUnreachable("the channel fell silent without a word")
 
     def _happened(self, event: ChannelEvent) -> None:
-        self._roster.happened(event, 0 if self._zero is None else max(0, ticks(event.t - self._zero.at_s)))
+        at_90k = 0 if self._zero is None else max(0, ticks(event.t - self._zero.at_s))
+        tracks = self._roster.tracks()
+        self._roster.happened(event, at_90k)
+        if isinstance(self._programme, Ensemble):
+            for track in tracks:
+                if track not in self._roster.tracks():
+                    self._programme.leave(track.id, at_90k)
+            if event.kind is EventKind.MUTED and event.track is not None:
+                self._programme.pause(event.track.id, at_90k)
         match event.kind:
             case EventKind.TRACK_ADDED if event.track is not None:
                 self._follow(event.track)
@@ -356,6 +404,11 @@ class Take:
             self._reception.added(track)
         else:
             self._streams(self._reception.removed(track.id))
+        if isinstance(self._programme, Ensemble):
+            if wanted:
+                self._programme.follow(track)
+            else:
+                self._programme.leave(track.id, max(0, self.position_90k))
         channel = self._channel
         layer = self._layers.setdefault(track.id, first_layer(self._spec)) if wanted else Layer.HIGH
         self._beside(channel.subscribe(track.id, self._unit, layer) if wanted else channel.unsubscribe(track.id))
@@ -376,3 +429,7 @@ class Take:
 
     def _want_key(self, track_id: str) -> None:
         self._beside(self._channel.request_keyframe(track_id))
+
+
+def _stepped(spec: RecordingSpec) -> RecordingSpec:
+    return spec.model_copy(update={"video": spec.video.model_copy(update={"fps": STEPS_A_SECOND})})

@@ -62,7 +62,7 @@ class TrackClock:
     @property
     def transit_s(self) -> float | None:
         """Least (arrival - sender's wall clock) of this track; None before it has reported enough."""
-        if self._reports.value is None or self._floor.value is None or self._reported < _REPORTS_NEEDED:
+        if self._reports.value is None or self._floor.value is None or self._reported < self._sender.reports_needed:
             return None
         return self._floor.value - self._reports.value
 
@@ -126,7 +126,9 @@ class TrackClock:
 class SenderClock:
     """All tracks of one sender."""
 
-    def __init__(self) -> None:
+    def __init__(self, reports_needed: int = _REPORTS_NEEDED) -> None:
+        """`reports_needed`: of a track, before they count; 1 for a sender that is a server."""
+        self.reports_needed = reports_needed
         self._tracks: list[TrackClock] = []
 
     def track(self) -> TrackClock:

@@ -34,7 +34,9 @@ from workers.webrtc.senderclock import SenderClock, Unwrapper
 log = logging.getLogger(__name__)
 
 #: The attributes of aiortc's receiver that the tap reads, by their names inside the class.
-RECEIVER_NAMES: Final = ("codecs", "rtx_ssrc", "remote_streams", "remote_bitrate_estimator", "rtcp_ssrc")
+RECEIVER_NAMES: Final = ("codecs", "rtx_ssrc", "remote_streams", "remote_bitrate_estimator", "rtcp_ssrc", "lsr_time")
+#: Units of a track that wait for its clock; some 5 s of sound.
+_MAX_HELD: Final = 256
 
 Drops = Callable[[RtpPacket], bool]
 
@@ -66,11 +68,17 @@ class Tap:
         sender: SenderClock,
         now: Callable[[], float],
         drops: Drops | None = None,  # packets lost on purpose, by tests and benches
+        *,
+        holds: Callable[[], bool] = lambda: False,  # whether the sender's clock is to be waited for
+        least_rtt_s: float = 0.0,  # what receiver reports claim at least: Janus resends nothing to who is 0 ms away
     ) -> None:
         self._receiver = receiver
         self._owner = owner
         self._now = now
         self._drops = drops
+        self._holds = holds
+        self._held: list[Assembled] = []
+        self._least_rtt_s = least_rtt_s
         self._sender = sender
         self._clock = sender.track()
         self._timestamps = Unwrapper()
@@ -100,7 +108,7 @@ class Tap:
 
     async def tick(self) -> None:
         """Deadlines, and what is to be asked again. Every 20 to 50 ms."""
-        if self._stream is not None and self._stream.asking:
+        if self._stream is not None and (self._stream.asking or self._held):
             now = self._now()
             self._emit(self._stream.tick(now), now)
             await self._ask(now)
@@ -134,6 +142,8 @@ class Tap:
             media_s = self._timestamps.at(report.rtp_timestamp) / self._rate
             self._clock.reported(report.ntp_timestamp, media_s, self._now())
         await self._rtcp(packet)
+        if self._least_rtt_s and isinstance(packet, RtcpSrPacket):
+            self._of_receiver("lsr_time")[packet.ssrc] += self._least_rtt_s
 
     async def _estimate(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         """Feed bandwidth estimation and send its word (REMB), as aiortc's own handler does."""
@@ -178,11 +188,17 @@ class Tap:
             if name != self._codec:
                 self.end()
             self._stream, self._codec, self._rate, self._ssrc = RtpStream(name), name, codec.clockRate, packet.ssrc
+            self._held.clear()
             self._sender.drop(self._clock)
             self._clock, self._timestamps = self._sender.track(), Unwrapper()
         return self._stream
 
     def _emit(self, units: list[Assembled], now: float) -> None:
+        if self._held or self._holds():
+            units, self._held = [*self._held, *units], []
+            if self._holds():
+                self._held = units[-_MAX_HELD:]
+                return
         for unit in units:
             t = max(self._clock.time_of(unit.rtp_time / self._rate, now), self._last_t + 1e-6)
             self._last_t = t
@@ -191,6 +207,11 @@ class Tap:
             gap = self._clock.take_step() or unit.gap
             # Rotation is 0: without the orientation extension in the answer a browser turns its pictures itself.
             self._owner.unit(Unit(self._track, self._codec, unit.payload, t, unit.key, unit.duration_s, gap))
+
+    def close(self) -> None:
+        """Nothing more will come; its times are not the sender's any more."""
+        self._held.clear()
+        self._sender.drop(self._clock)
 
     def end(self) -> None:
         """The track is over, or the next unit begins another."""
