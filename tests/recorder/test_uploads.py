@@ -167,7 +167,7 @@ class Told:
             store,
             clock,
             random.Random(2).random,
-            on_stored=self.stored.append,
+            on_stored=lambda key, _store: self.stored.append(key),
             on_written=lambda _key, rev: self.written.append(rev),
             on_trouble=self.trouble.append,
             on_lost=self.stored.append,

@@ -33,7 +33,7 @@ from workers.recorder.segment.recovery import recover
 from workers.recorder.segment.slices import ClosedSlice
 from workers.recorder.shelf import STORE, Shelf
 from workers.recorder.take import Take, Zero
-from workers.recorder.upload.uploader import Item, Text, Uploader
+from workers.recorder.upload.uploader import PRIMARY, Item, Text, Uploader
 from workers.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -328,10 +328,11 @@ class Recorder:
             begin.spec.file_prefix, begin.sid, begin.spec.cname, self._t0_ms, start_90k, begin.epoch
         )
 
-    def _stored(self, key: str) -> None:
-        self._trouble = ""
-        self._fact(journal.Stored(key=key))
-        self._shelf.passed(key, STORE)
+    def _stored(self, key: str, store: str) -> None:
+        self._fact(journal.Stored(key=key, store=store))
+        if store == PRIMARY:
+            self._trouble = ""
+            self._shelf.passed(key, STORE)
 
     def _lost(self, key: str) -> None:
         error = StorageError(f"{basename(key)} is gone from the spool before it was stored")

@@ -1,47 +1,29 @@
-"""Slices go up in parallel, each tried until its store has proven its bytes; documents one at a time a key.
+"""Files and documents on their way to the customer's store, and to the backup store while that one fails.
 
-Rules U1–U8 of docs/design/uploads.md: a slice's name is immutable, its put is idempotent, its local copy stays until proven.
+Rules U1–U14 of docs/design/uploads.md: a file's name is immutable, its put is idempotent, its local copy stays until a
+store has proven it; what only the backup store has is still tried here, as long as there is time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
-from models.vocabulary.errors import ReelyardError, Scope, StorageError
+from models.vocabulary.errors import ReelyardError, StorageError
 from models.vocabulary.timing import Clock
 from stores.base import Store
-from workers.recorder.upload.backoff import wait_s
+from workers.recorder.upload.documents import DOCUMENT_TIMEOUT_S, Documents, Text
+from workers.recorder.upload.lane import Item, Lane
+
+__all__ = ["BACKUP", "DOCUMENT_TIMEOUT_S", "PRIMARY", "Item", "Text", "Uploader"]
 
 PARALLEL: Final = 3
-#: A document PUT that is abandoned may still land; bounded below a tenure's TTL it cannot outlive its writer.
-DOCUMENT_TIMEOUT_S: Final = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A closed slice on disk."""
-
-    key: str
-    path: Path
-    bytes: int
-    md5: str
-    content_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A document: playlist or index."""
-
-    key: str
-    content_type: str
-    text: str
-    rev: int
+#: What a store is called in the journal and in the timeline.
+PRIMARY: Final = "primary"
+BACKUP: Final = "backup"
+#: Somebody waits for the end: so long a store may fail then before the backup store gets its chance.
+HURRY_S: Final = 5.0
 
 
 class Uploader:
@@ -51,42 +33,74 @@ class Uploader:
         clock: Clock,
         chance: Callable[[], float],
         *,
-        on_stored: Callable[[str], None],
+        on_stored: Callable[[str, str], None],
         on_written: Callable[[str, int], None],
         on_trouble: Callable[[ReelyardError], None],
         on_lost: Callable[[str], None],
         on_crash: Callable[[BaseException], None],
+        backup: Store | None = None,
+        backup_after_s: float = 0.0,
+        backup_address: Callable[[str], str] = lambda key: key,
     ) -> None:
-        self._store = store
         self._clock = clock
-        self._chance = chance
-        self._on_stored = on_stored
-        self._on_written = on_written
+        self._on_stored = on_stored  # (key, which store): once for each of the two
         self._on_trouble = on_trouble
-        self._on_lost = on_lost  # a slice is gone from the spool: it will never be stored
+        self._on_lost = on_lost  # a file is gone from the spool: it will never be stored
         self._on_crash = on_crash  # one of our tasks broke: nobody sends its file any more
-        self._slots = asyncio.Semaphore(PARALLEL)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unsent: dict[str, Item] = {}
-        self._newest: dict[str, Text] = {}
-        self._writing: set[str] = set()
+        self._patience_s = backup_after_s
         self._writer_until = 0.0
+        self._backed: set[str] = set()  # in the backup store; the customer's has not proven them
+        self._primary = Lane(
+            store,
+            clock,
+            chance,
+            parallel=PARALLEL,
+            spawn=self._spawn,
+            on_stored=self._in_primary,
+            on_trouble=self._primary_failed,
+            on_gone=self._gone,
+        )
+        documents: dict[str, Any] = {
+            "writer_until": lambda: self._writer_until,
+            "spawn": self._spawn,
+            "on_written": on_written,
+            "on_trouble": on_trouble,
+        }
+        self._documents = Documents(store, clock, chance, **documents)
+        self._backup: Lane | None = None
+        self._backup_documents: Documents | None = None
+        if backup is not None:
+            self._backup = Lane(
+                backup,
+                clock,
+                chance,
+                parallel=PARALLEL,
+                spawn=self._spawn,
+                on_stored=self._in_backup,
+                on_trouble=on_trouble,
+                on_gone=lambda _item: None,  # the other lane will say so
+                address=backup_address,
+            )
+            self._backup_documents = Documents(backup, clock, chance, address=backup_address, **documents)
 
     @property
     def unsent_bytes(self) -> int:
-        return sum(item.bytes for item in self._unsent.values())
+        """Of files that no store has proven."""
+        return sum(w.item.bytes for w in self._primary.waiting if w.item.key not in self._backed)
 
-    def put(self, item: Item) -> None:
-        if item.key not in self._unsent:
-            self._unsent[item.key] = item
-            self._spawn(self._send(item))
+    def put(self, item: Item, *, backed: bool = False) -> None:
+        """`backed`: the backup store has it already."""
+        if backed:
+            self._backed.add(item.key)
+        self._primary.add(item)
+        self._back_up(item)
 
-    def write(self, text: Text) -> None:
+    def write(self, text: Text, store: str = PRIMARY) -> None:
         """Newer revisions of a key replace older ones that are not on their way yet."""
-        self._newest[text.key] = text
-        if text.key not in self._writing:
-            self._writing.add(text.key)
-            self._spawn(self._write(text.key))
+        documents = self._documents if store == PRIMARY else self._backup_documents
+        if documents is not None:
+            documents.write(text)
 
     def writer_for(self, seconds_s: float) -> None:
         """The tenure is the writer for so long from now; 0 ends it."""
@@ -94,7 +108,13 @@ class Uploader:
 
     def replace(self, store: Store) -> None:
         """New keys (a refreshed token): every next attempt uses them."""
-        self._store = store
+        self._primary.replace(store)
+        self._documents.replace(store)
+
+    def hurry(self) -> None:
+        """Capture is over: what the store does not take soon goes to the backup store."""
+        self._patience_s = min(self._patience_s, HURRY_S)
+        self._look()
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -111,58 +131,38 @@ class Uploader:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_crash(error)
 
-    async def _send(self, item: Item) -> None:
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                async with self._slots:
-                    await self._clock.in_thread(
-                        lambda: self._store.put(item.key, item.path, md5_hex=item.md5, content_type=item.content_type)
-                    )
-            except StorageError as error:
-                await self._pause(attempt, error)
-                continue
-            except OSError as error:  # of the spool, not of the store
-                if item.path.exists():
-                    await self._pause(attempt, StorageError(f"{item.path.name} cannot be read: {error.strerror}"))
-                    continue
-                del self._unsent[item.key]
-                self._on_lost(item.key)
-                return
-            self._unsent.pop(item.key, None)
-            self._on_stored(item.key)
-            return
+    # -- the two stores -----------------------------------------------------------------------------------------
 
-    async def _write(self, key: str) -> None:
-        attempt = 0
-        while (text := self._newest.get(key)) is not None:
-            left_s = self._writer_until - self._clock.now()
-            if left_s <= DOCUMENT_TIMEOUT_S / 2:
-                await self._clock.sleep_until(self._clock.now() + 0.1)  # not the writer now: a fence we must not cross
-                continue
-            body = text.text.encode()
-            put = partial(
-                self._store.put,
-                key,
-                body,
-                md5_hex=hashlib.md5(body, usedforsecurity=False).hexdigest(),
-                content_type=text.content_type,
-                timeout_s=min(DOCUMENT_TIMEOUT_S, left_s),
-            )
-            attempt += 1
-            try:
-                await self._clock.in_thread(put)
-            except StorageError as error:
-                await self._pause(attempt, error)
-                continue
-            attempt = 0
-            if self._newest.get(key) is text:
-                del self._newest[key]
-            self._on_written(key, text.rev)
-        self._writing.discard(key)
+    def _in_primary(self, item: Item) -> None:
+        self._backed.discard(item.key)
+        if self._backup is not None:
+            self._backup.drop(item.key)
+        self._on_stored(item.key, PRIMARY)
 
-    async def _pause(self, attempt: int, error: StorageError) -> None:
+    def _in_backup(self, item: Item) -> None:
+        self._backed.add(item.key)
+        self._on_stored(item.key, BACKUP)
+
+    def _primary_failed(self, error: StorageError) -> None:
         self._on_trouble(error)
-        refused = error.scope is Scope.CALLER
-        await self._clock.sleep_until(self._clock.now() + wait_s(attempt, self._chance(), refused=refused))
+        self._look()
+
+    def _look(self) -> None:
+        for waiting in self._primary.waiting:
+            self._back_up(waiting.item, waiting.failing_since_s)
+
+    def _back_up(self, item: Item, failing_since_s: float | None = None) -> None:
+        """To the backup store, if the customer's has failed for long enough: all of it, or this file."""
+        if self._backup is None or item.key in self._backed or item.key in self._backup:
+            return
+        now_s = self._clock.now()
+        own_s = 0.0 if failing_since_s is None else now_s - failing_since_s
+        bad_s = max(self._primary.weather.bad_for_s(now_s), own_s)
+        if bad_s > 0 and bad_s >= self._patience_s:
+            self._backup.add(item)
+
+    def _gone(self, item: Item) -> None:
+        if item.key in self._backed:
+            self._backed.discard(item.key)  # the backup store's copy will be moved by others
+        else:
+            self._on_lost(item.key)
