@@ -14,7 +14,7 @@ from enum import StrEnum
 import jwt
 
 from models.vocabulary.errors import Internal, Unauthorized
-from models.vocabulary.units import TOKEN_EXPIRED
+from models.vocabulary.units import RAN_OUT
 
 #: A token is a JWT of five short claims; what is longer is no token of ours.
 MAX_TOKEN_BYTES = 4096
@@ -77,5 +77,5 @@ def _claims(claims: dict[str, object], now_s: float) -> WhipClaims:
     if not (isinstance(appid, str) and isinstance(cname, str) and isinstance(uid, str) and isinstance(expires_s, int)):
         raise Unauthorized("the token's claims are malformed")
     if now_s >= expires_s:
-        raise Unauthorized(TOKEN_EXPIRED)
+        raise Unauthorized(RAN_OUT)
     return WhipClaims(appid, cname, uid, expires_s)

@@ -1,6 +1,7 @@
 """`GET /metrics` for Prometheus: the farm's state as SQL has it, the same from every gateway.
 
-Ask one gateway, or aggregate with `max by`, never with `sum`.
+Ask one gateway, or aggregate with `max by`, never with `sum`. The one exception is what a gateway alone knows: how many
+requests its limit let in uncounted.
 """
 
 from __future__ import annotations
@@ -114,12 +115,20 @@ def _tasks(found: Counts) -> Iterator[Metric]:
 
 
 class _Shown(Collector):
-    def __init__(self, found: Counts | None) -> None:
+    def __init__(self, found: Counts | None, uncounted: int) -> None:
         self._found = found
+        self._uncounted = uncounted
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge(
-            "state_up", "1: the database answers. Nothing else is shown when it does not.", self._found is not None
+            "state_up",
+            "1: the database answers. Nothing of the farm is shown when it does not.",
+            self._found is not None,
+        )
+        yield _counter(
+            "uncounted_requests",
+            "Requests that this gateway let in uncounted, since Redis did not answer; sum them over gateways.",
+            self._uncounted,
         )
         if self._found is not None:
             yield from families(self._found)
@@ -172,8 +181,10 @@ def allowed(request: Request, run: Annotated[Runtime, Depends(runtime)]) -> None
     responses={200: {"content": {"text/plain": {}}}, 401: {"description": "REELYARD_METRICS_TOKEN is another"}},
     dependencies=[Depends(allowed)],
 )
-async def metrics(request: Request, shown: Annotated[Metrics, Depends(metrics_of)]) -> Response:
+async def metrics(
+    request: Request, run: Annotated[Runtime, Depends(runtime)], shown: Annotated[Metrics, Depends(metrics_of)]
+) -> Response:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Shown(await shown.counts()))
+    registry.register(_Shown(await shown.counts(), run.limit.opened))
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), media_type=content_type)

@@ -58,7 +58,7 @@ class Hello:
 
 
 #: The reason of a token that was good once.
-TOKEN_EXPIRED: Final = "the token has expired"
+RAN_OUT: Final = "the token has expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Refused:
 
     @property
     def expired(self) -> bool:
-        return self.reason == TOKEN_EXPIRED
+        return self.reason == RAN_OUT
 
 
 @dataclass(frozen=True, slots=True)

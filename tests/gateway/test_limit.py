@@ -48,6 +48,20 @@ def test_without_redis_everybody_is_let_in_at_once_and_counted() -> None:
     assert asyncio.run(alone(f"redis://127.0.0.1:{port}/0")).opened == 50
 
 
+def test_the_metrics_show_how_many_requests_nobody_counted(sqlite_farm: Farm) -> None:
+    async def ask(client: Client) -> None:
+        path = BASE.replace("a" * 32, SLOW) + "/acquire"
+        for _ in range(3):
+            answer = await client.http.post(path, json=NAMES | {"clientRequest": {}})
+            assert answer.status_code == 200, answer.text
+        shown = await client.http.get("/metrics")
+        assert "reelyard_uncounted_requests_total 3.0" in shown.text.splitlines()
+
+    [port] = free_ports(1)
+    sqlite_farm.add_app(SLOW, limits=Limits(requests_per_s=1, max_recordings=0))
+    over_http(sqlite_farm, ask, broker_url=f"redis://127.0.0.1:{port}/0")
+
+
 @pytest.mark.parametrize("per_s", [1, 3, 10])
 def test_a_burst_is_a_seconds_worth_and_no_more(redis_url: str, per_s: int) -> None:
     async def burst() -> list[bool]:

@@ -245,7 +245,7 @@ def test_a_database_that_is_away_is_shown_as_such(sqlite_farm: Farm) -> None:
     away = open_database("postgresql+psycopg://nobody@127.0.0.1:9/none")
     sqlite_farm.service = Service(away, sqlite_farm.broker, sqlite_farm.settings)
     found = read(sqlite_farm)
-    assert found == {("reelyard_state_up", frozenset()): 0}
+    assert found == {("reelyard_state_up", frozenset()): 0, ("reelyard_uncounted_requests_total", frozenset()): 0}
     away.close()
 
 
