@@ -69,7 +69,7 @@ def install(app: FastAPI) -> None:
             error = AWAY.get(request.url.path.rpartition("/")[2], type(error))(error.text)
         if error.http >= 500:
             log.warning("answered %s/%s: %s", error.http, error.code, error.text)
-        return error_answer(error)
+        return error_answer(error, warnings=getattr(request.state, "said", ()))
 
     @app.exception_handler(CredentialsMissing)
     async def _no_credentials(_request: Request, _error: CredentialsMissing) -> JSONResponse:

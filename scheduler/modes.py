@@ -39,12 +39,18 @@ def check_mode(order: orders.Start, warnings: list[str]) -> None:
             })  # fmt: skip
 
 
-def check_scene(scene: int, mode: Mode) -> None:
-    """acquire's scene says what start's mode may be."""
-    where = "clientRequest.scene of acquire"
+def check_scene(scene: int, order: orders.Start) -> list[str]:
+    """acquire's scene says what start's mode may be. Warnings."""
+    where, mode = "clientRequest.scene of acquire", order.mode
     check(mode is not Mode.WEB or scene == 1, where, "must be 1 for web mode")
     check(mode is Mode.WEB or scene != 1, where, "1 is for web mode only")
     check(mode is Mode.INDIVIDUAL or scene != 2, where, "2 is for individual mode only")
+    later = order.combination_policy is not None
+    check(scene != 2 or later, "clientRequest.appsCollection", "is missing; scene 2 of acquire requires it")
+    postponed = order.combination_policy == "postpone_transcoding"
+    if mode is Mode.INDIVIDUAL and postponed and scene != 2:
+        return ["clientRequest.appsCollection postpones transcoding, and scene of acquire was not 2"]
+    return []
 
 
 def _unused(warnings: list[str], mode: str, blocks: dict[str, object]) -> None:

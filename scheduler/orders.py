@@ -182,6 +182,7 @@ class Stop:
     cname: str
     uid: str
     async_stop: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

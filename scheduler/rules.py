@@ -53,6 +53,7 @@ PREFIX_PART: Final = re.compile(r"[A-Za-z0-9]+")
 MAX_PREFIX: Final = 128
 COLOR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 STS_VENDORS: Final = (1, 2, 3)
+MIN_STS_S: Final = 4 * 3600
 SSE_VENDORS: Final = (1, 11)
 TAG_VENDORS: Final = (1, 2, 11)
 SALTED: Final = (7, 8)
@@ -459,6 +460,16 @@ def _store(asked: orders.Storage, terms: AppTerms, warnings: list[str]) -> tuple
         session_token=asked.sts_token,
         session_expires_s=asked.sts_expiration_s,
     )
+
+
+def keys_last(asked: orders.Storage, now_s: int) -> list[str]:
+    """Warnings: the contract wants a temporary key to be good for four hours when it comes."""
+    left_s = asked.sts_expiration_s - now_s
+    if not asked.sts_token or not asked.sts_expiration_s or left_s >= MIN_STS_S:
+        return []
+    if left_s <= 0:
+        return [f"{STORAGE}.stsExpiration is over already"]
+    return [f"{STORAGE}.stsExpiration is in {left_s // 60} minutes; the contract wants four hours"]
 
 
 def check_vendor(address: S3Store, *, used: bool) -> None:

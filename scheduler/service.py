@@ -37,7 +37,7 @@ from models.vocabulary.errors import (
 from models.vocabulary.events import Event
 from models.vocabulary.spec import Mode
 from models.vocabulary.states import Role, Status, TenureState, ended
-from scheduler import dispatch, faults, lookup, modes, orders, publishing, rules, views, weights
+from scheduler import areas, dispatch, faults, lookup, modes, orders, publishing, rules, views, weights
 from scheduler.broker import Broker
 from scheduler.dispatch import Dispatch
 from scheduler.wishes import Wishes, terms_of
@@ -146,8 +146,11 @@ class Service(Wishes):
             if resource.expires_ms < now_ms(session):
                 raise ResourceExpired
             uid = order.uid or str(1 + secrets.randbelow(rules.MAX_UID))
-            modes.check_scene(int(resource.options.get("scene", 0)), order.mode)
+            acquired = resource.options
+            scene_said = modes.check_scene(int(acquired.get("scene", 0)), order)
+            areas.check_area(str(acquired.get("region", "")), order.storage)
             spec, kept, warnings = rules.spec_of(order, terms_of(app), uid=uid)
+            warnings += scene_said + rules.keys_last(order.storage, now_ms(session) // 1000)
             if (digest := resource.options.get("start_digest")) and digest != order.digest:
                 warnings.append("clientRequest is not what acquire's startParameter said: this one counts")
             warnings = list(dict.fromkeys([*resource.options.get("warnings", []), *warnings]))

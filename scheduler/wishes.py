@@ -50,6 +50,8 @@ class Wishes(Records):
             lookup.check_same(recording, order.cname, order.uid)
             if recording.status >= Status.STOPPING or not recordings.want(session, sid, Wanted.STOP, STOP_CALLED):
                 raise InvalidOperation(f"the recording is already ending: {recording.wanted_cause or recording.reason}")
+            for text in order.warnings:
+                recordings.warn(session, sid, text)
         self.broker.nudge(sid)
 
     def stop_own(self, appid: str, sid: str) -> dict[str, Any]:

@@ -138,7 +138,7 @@ async def stop(
     request: Request, appid: App, resource_id: ResourceId, sid: Sid, mode: ModeName, run: Run
 ) -> JSONResponse:
     asked, said = await read(request, StopRequest)
-    order = asked.order()
+    order = asked.order(said.texts)
     with logs.bound(sid=_known(sid)):
         await run.sql(run.service.begin_stop, appid, _mode(mode), resource_id, sid, order)
         if not order.async_stop:

@@ -16,6 +16,7 @@ M = TypeVar("M", bound=Shape)
 async def read(request: Request, model: type[M]) -> tuple[M, Warnings]:
     """The body as a `model`, and what is to be said about it. Any Content-Type is taken; what counts is the JSON."""
     warnings = Warnings()
+    request.state.said = warnings.texts  # an error's answer tells them, too
     found = parse(await _bytes(request), warnings)
     if isinstance(given := found.get("clientRequest"), dict):
         warnings.client_request = given

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import AliasChoices, Field
@@ -206,8 +206,9 @@ class StopRequest(Shape):
     uid: str
     client_request: StopClient = Field(default_factory=StopClient)
 
-    def order(self) -> orders.Stop:
-        return orders.Stop(cname=self.cname, uid=self.uid, async_stop=self.client_request.async_stop)
+    def order(self, warnings: Iterable[str] = ()) -> orders.Stop:
+        asynchronous = self.client_request.async_stop
+        return orders.Stop(cname=self.cname, uid=self.uid, async_stop=asynchronous, warnings=tuple(warnings))
 
 
 class AudioUidList(Shape):
