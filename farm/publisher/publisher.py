@@ -65,6 +65,15 @@ class SyntheticPublisher:
     def key_requests(self) -> int:
         return self._video.key_requests if self._video else 0
 
+    def mute(self) -> None:
+        """Switch the camera off, without a word to anybody."""
+        if self._video is not None:
+            self._video.mute()
+
+    def unmute(self) -> None:
+        if self._video is not None:
+            self._video.unmute()
+
     async def open(self) -> None:
         """Returns when connected. Raises ChannelRefused when the endpoint says no, ChannelUnreachable otherwise."""
         await asyncio.to_thread(self._prepare)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from fractions import Fraction
+from math import ceil
 from typing import Any, Final
 
 import av
@@ -23,6 +24,9 @@ class Start:
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self.at: float | None = None
+
+    def elapsed_s(self) -> float:
+        return 0.0 if self.at is None else self.now() - self.at
 
     async def reach(self, media_s: float) -> None:
         """Return when that moment of the media is due. A track that is late is not slowed further."""
@@ -45,6 +49,8 @@ class VideoTrack(MediaStreamTrack):
         self._next = first_frame
         self._run: tuple[bytes, ...] = ()  # what is left of the GOP
         self._key_wanted = False
+        self._shown = asyncio.Event()
+        self._shown.set()
         self.key_requests = 0
         self.sent: list[tuple[int, float]] = []  # (frame, monotonic time) of each flash: the first frame of each second
 
@@ -52,7 +58,18 @@ class VideoTrack(MediaStreamTrack):
         self.key_requests += 1
         self._key_wanted = True
 
+    def mute(self) -> None:
+        """Send nothing until `unmute`, as a camera that is switched off; time goes on."""
+        self._shown.clear()
+
+    def unmute(self) -> None:
+        self._shown.set()
+
     async def recv(self) -> av.Packet[Any]:
+        if not self._shown.is_set():
+            await self._shown.wait()
+            self._next = max(self._next, ceil(self._start.elapsed_s() * self._media.plan.fps))
+            self._key_wanted = True
         n, fps = self._next, self._media.plan.fps
         key = not self._run or self._key_wanted
         if key:

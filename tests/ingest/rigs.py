@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from farm.publisher.publisher import SyntheticPublisher
 from models.settings import Settings
 from models.tokens import Audience, mint_whip, whip_keys
-from models.vocabulary.channel import ChannelEvent, EventKind, Room, Track, TrackKind, Unit
+from models.vocabulary.channel import Room
+from tests.capture.kept import Kept, keeping
 from workers.ingest.process import Ingest
 from workers.ingest.publisher import Patience
 from workers.recorder.capture.whip import WhipChannel
@@ -69,30 +69,7 @@ async def until(condition: Callable[[], object], within_s: float = 10.0) -> None
             await asyncio.sleep(0.01)
 
 
-@dataclass
-class Recording:
-    """A recorder that subscribes to all tracks and keeps everything."""
-
-    channel: WhipChannel
-    events: list[ChannelEvent] = field(default_factory=list)
-    units: dict[str, list[Unit]] = field(default_factory=dict)
-    tracks: dict[str, Track] = field(default_factory=dict)
-
-    def kinds(self) -> list[EventKind]:
-        return [event.kind for event in self.events]
-
-    def saw(self, kind: EventKind, uid: str | None = None) -> bool:
-        return any(e.kind is kind and (uid is None or (e.user is not None and e.user.id == uid)) for e in self.events)
-
-    def of(self, uid: str, kind: TrackKind) -> list[Unit]:
-        return [u for t in self.tracks.values() if t.user == uid and t.kind is kind for u in self.units[t.id]]
-
-    async def follow(self) -> None:
-        async for event in self.channel.events():
-            self.events.append(event)
-            if event.kind is EventKind.TRACK_ADDED and event.track is not None:
-                self.tracks[event.track.id] = event.track
-                await self.channel.subscribe(event.track.id, self.units.setdefault(event.track.id, []).append)
+Recording = Kept
 
 
 def room_at(port: int, *, ttl_s: int = 60, cname: str = CNAME) -> Room:
@@ -102,11 +79,5 @@ def room_at(port: int, *, ttl_s: int = 60, cname: str = CNAME) -> Room:
 
 @asynccontextmanager
 async def recording(ingest: Ingest, port: int | None = None) -> AsyncIterator[Recording]:
-    kept = Recording(WhipChannel(RealClock()))
-    await kept.channel.open(room_at(port or ingest.units_port))
-    following = asyncio.create_task(kept.follow())
-    try:
+    async with keeping(WhipChannel(RealClock()), room_at(port or ingest.units_port)) as kept:
         yield kept
-    finally:
-        await kept.channel.close()
-        await following
