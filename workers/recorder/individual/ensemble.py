@@ -173,7 +173,7 @@ class Ensemble:
                     voice.stop(edge)
                     lane.handed_over = self._cut_90k is not None
                 else:
-                    voice.advance(to_90k)
+                    voice.advance(to_90k if edge is None else min(to_90k, edge))
             case Copied() as voice if not lane.handed_over:
                 voice.look(to_90k)
         if lane.ends_90k is not None and to_90k >= lane.ends_90k:
