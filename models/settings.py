@@ -66,6 +66,15 @@ class Settings(BaseSettings):
     )
     stop_wait_ms: int = Field(20_000, ge=0, description="How long `stop` waits for the uploads before it answers.")
     resource_ttl_ms: int = Field(300_000, ge=1_000, description="How long a resourceId may be used to start.")
+    mp4_part_s: int = Field(
+        7_200, ge=10, le=43_200, description="The longest MP4 file, in seconds; longer recordings have several."
+    )
+    mp4_part_bytes: int = Field(
+        2_000_000_000,
+        ge=1_000_000,
+        le=4_000_000_000,
+        description="The largest MP4 file, in bytes; larger recordings have several.",
+    )
     record_days: int = Field(30, ge=1, description="How long the record of an ended recording is kept.")
 
     metrics_token: SecretStr = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from models.repositories import films
 from models.repositories.apps import Behaviour
 from models.tables import File, Hole, Notice, Recording, Segment, Tenure
 from models.vocabulary import events, keys
@@ -28,12 +29,11 @@ def identity(recording: Recording) -> dict[str, Any]:
 def file_list(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
     """fileListMode and fileList: a name in `hls` alone, items where MP4s are made, too. Empty before the first slice."""
     spec = RecordingSpec.model_validate(recording.spec)
-    names = [name] if (name := playlist_name(recording)) else []
+    name, t0_ms = playlist_name(recording), recording.t0_ms or 0
     if "mp4" not in spec.av_file_type:
-        return {"fileListMode": "string", "fileList": names[0] if names else ""}
-    names += sorted(file.key for file in files if file.kind == "mp4")
-    items = events.file_items(names, stream_types=spec.stream_types, started_ms=recording.t0_ms or 0)
-    return {"fileListMode": "json", "fileList": items}
+        return {"fileListMode": "string", "fileList": name}
+    named = ([(name, t0_ms)] if name else []) + films.listed(files, t0_ms)
+    return {"fileListMode": "json", "fileList": events.file_items(named, stream_types=spec.stream_types)}
 
 
 def playlist_name(recording: Recording) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from models.repositories import notices, recordings, tenures, timeline
+from models.repositories import films, notices, recordings, tenures, timeline
 from models.vocabulary import events, journal, keys, pipe
 from models.vocabulary.events import Event
 from models.vocabulary.states import HoleState, Status
@@ -70,6 +70,10 @@ def commit(
             case journal.Stored():
                 if timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
                     outcome.stored += 1
+                else:
+                    films.stored(session, who.sid, entry.key, store=entry.store)
+            case journal.Film():
+                films.made(session, who.sid, entry)
             case journal.Lost():
                 timeline.drop(session, who.sid, entry.track, who.epoch, entry.key, entry.cause)
             case _:

@@ -12,6 +12,7 @@ from models.vocabulary.spec import RecordingSpec
 from workers import ending
 from workers.assignment import TRACK
 from workers.bookkeeping import Grantee
+from workers.films import Films
 from workers.ledger import Ledger
 from workers.publication import Publication
 
@@ -30,6 +31,7 @@ class Conclusion:
         who: Grantee,
         ledger: Ledger,
         publication: Publication,
+        films: Films,
         *,
         now: Callable[[], float],
     ) -> None:
@@ -37,6 +39,7 @@ class Conclusion:
         self._who = who
         self._ledger = ledger
         self._publication = publication
+        self._films = films
         self._now = now
         self._drained: pipe.Drained | None = None
         self._drained_at = 0.0
@@ -63,8 +66,11 @@ class Conclusion:
             return False
         return self._stirred or self._now() >= self._look_again_at
 
-    def look(self, spec: RecordingSpec, *, writer: bool) -> bool:
-        """Capture is over and all of it is committed: whether nothing is left to do here, all being stored and published."""
+    def look(self, spec: RecordingSpec, *, writer: bool, reads: bool) -> bool:
+        """Capture is over and all of it is committed: whether nothing is left to do here, all being stored and published.
+
+        `reads`: what is in the store can be had back.
+        """
         assert self._drained is not None
         self._stirred, self._look_again_at = False, self._now() + LOOK_AGAIN_S
         is_last = writer and self._drained.reason != "cut"
@@ -75,12 +81,15 @@ class Conclusion:
         if mine or self._ledger.is_waiting:
             return False
         if not is_last:
+            if not reads and not self._films.order_mine(spec):
+                return False  # who goes on could not read what we have here
             self._hand_in()
             return True
         if not self._others_are_through():
             return False
-        self._publication.publish(spec, final=True)
-        if not self._publication.complete:
+        filmed = self._films.order_all(spec)
+        self._publication.publish(spec, final=True, filmed=filmed)
+        if not filmed or not self._publication.complete:
             return False
         self._end()
         return True

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from models.repositories import files, notices, recordings, tenures
+from models.repositories import films, notices, recordings, tenures
 from models.tables import Recording
 from models.vocabulary import events, keys, pipe
 from models.vocabulary.errors import ChannelError, Scope, StorageError, table
@@ -111,9 +111,10 @@ def nothing_was_recorded(session: Session, who: Grantee, fault: pipe.Fault) -> N
 
 
 def _file_list(session: Session, row: Recording) -> list[dict[str, Any]]:
-    names = [keys.playlist_key(tuple(row.spec["file_prefix"]), row.sid, row.cname)]
-    names += sorted(file.key for file in files.of(session, row.sid) if file.kind == "mp4")
-    return events.file_items(names, stream_types=row.spec["stream_types"], started_ms=row.t0_ms or 0)
+    t0_ms = row.t0_ms or 0
+    named = [(keys.playlist_key(tuple(row.spec["file_prefix"]), row.sid, row.cname), t0_ms)]
+    named += films.listed(films.of(session, row.sid), t0_ms)
+    return events.file_items(named, stream_types=row.spec["stream_types"])
 
 
 def _exited(session: Session, who: Grantee, *, failed: bool) -> None:

@@ -55,13 +55,14 @@ class Publication:
         """Whether the store has the newest of each."""
         return all(self._written.get(key, 0) >= sent.rev for key, sent in self._sent.items())
 
-    def publish(self, spec: RecordingSpec, *, final: bool) -> None:
+    def publish(self, spec: RecordingSpec, *, final: bool, filmed: bool = True) -> None:
+        """`filmed`: every MP4 is made; before that not even the last index is the last word."""
         with self._database.unit() as session:
             row = recordings.get(session, self._sid)
             if row is None:
                 return
             entries = timeline.publishable(session, self._sid, TRACK, final=final)
-            index_text = index.render(session, row, track=TRACK, final=final)
+            index_text = index.render(session, row, track=TRACK, final=final and filmed)
             t0_ms = row.t0_ms
         names = (spec.file_prefix, self._sid, spec.cname)
         self._send(keys.index_key(*names), "index", index.CONTENT_TYPE, index_text, final=final)

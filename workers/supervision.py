@@ -28,6 +28,7 @@ from workers.assignment import TRACK, Assignment
 from workers.bookkeeping import Grantee, Outcome
 from workers.children import Nursery
 from workers.conclusion import Conclusion
+from workers.films import Films
 from workers.incarnations import RESTART_S, Incarnations
 from workers.ledger import Ledger
 from workers.orders import Orders
@@ -82,7 +83,8 @@ class Supervision:
         say = self._recorders.say
         self._ledger = Ledger(database, self.who, self._spool, say, now=now, tag=self._tag)
         self._publication = Publication(assignment.sid, assignment.epoch, database, say)
-        self._conclusion = Conclusion(database, self.who, self._ledger, self._publication, now=now)
+        self._films = Films(self.who, database, say)
+        self._conclusion = Conclusion(database, self.who, self._ledger, self._publication, self._films, now=now)
         self._settle_at = 0.0
         self._progress_at = now() + PROGRESS_S
         self._hopeless: pipe.Fault | None = None
@@ -164,6 +166,7 @@ class Supervision:
         self._ledger.greet()
         self._orders.repeat()
         self._publication.start_over()
+        self._films.start_over()
 
     def _refreshed(self) -> Assignment:
         """The row knows more by now than at the claim; if it cannot be read, the spool's journal does."""
@@ -290,8 +293,10 @@ class Supervision:
             self._conclusion.stir()
         if self._publication.due and self._orders.writer and not self._conclusion.has_begun:
             self._publication.publish(self._orders.spec, final=False)
+            self._films.order_full(self._orders.spec)
         if not self._sealed and self._conclusion.is_time_to_look():
-            self._sealed = self._conclusion.look(self._orders.spec, writer=self._orders.writer)
+            reads = self._recorders.alive is None or self._recorders.alive.store_reads
+            self._sealed = self._conclusion.look(self._orders.spec, writer=self._orders.writer, reads=reads)
             if self._sealed:
                 self._recorders.say(pipe.Sealed())
 

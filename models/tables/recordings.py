@@ -87,5 +87,7 @@ class File(Base):
     md5: Mapped[str] = mapped_column(String(32), default="")
     final: Mapped[bool] = mapped_column(Boolean, default=False)
     duration_90k: Mapped[int] = mapped_column(Big, default=0)
+    start_90k: Mapped[int] = mapped_column(Big, default=0, server_default="0")  # of an MP4: which range it was cut from
+    end_90k: Mapped[int] = mapped_column(Big, default=0, server_default="0")
     error: Mapped[str] = mapped_column(String(500), default="")
     store: Mapped[str] = mapped_column(String(16), default="primary")

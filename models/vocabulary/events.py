@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum, IntFlag
 from typing import Any, Final
 
@@ -102,16 +102,10 @@ def error(module: Module, code: int, text: str, *, level: int = FATAL) -> dict[s
     return {"module": int(module), "errorLevel": level, "errorCode": code, "stat": 0, "errorMsg": text}
 
 
-def file_items(names: list[str], *, stream_types: int, started_ms: int) -> list[dict[str, Any]]:
-    """fileList of a mixed recording, as query, stop and event 31 give it."""
-    item = {
-        "trackType": TRACK_TYPES[stream_types],
-        "uid": "0",
-        "mixedAllUser": True,
-        "isPlayable": True,
-        "sliceStartTime": started_ms,
-    }
-    return [{"fileName": name} | item for name in names]
+def file_items(named: Iterable[tuple[str, int]], *, stream_types: int) -> list[dict[str, Any]]:
+    """fileList of a mixed recording, as query, stop and event 31 give it: names and where they start (unix ms)."""
+    item = {"trackType": TRACK_TYPES[stream_types], "uid": "0", "mixedAllUser": True, "isPlayable": True}
+    return [{"fileName": name} | item | {"sliceStartTime": started_ms} for name, started_ms in named]
 
 
 def envelope(

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from models.vocabulary.errors import Scope
+from models.vocabulary.film import Shot
 from models.vocabulary.spec import RecordingSpec, Secrets
 from models.vocabulary.states import Role, Status
 
@@ -106,6 +107,16 @@ class Document(Message):
     final: bool = False
 
 
+class Film(Message):
+    """Make the MP4 of these segments, in time order, and put it. Answered by the journal: `Film`, then `Stored`."""
+
+    type: Literal["film"] = "film"
+    key: str
+    start_90k: int
+    end_90k: int
+    shots: tuple[Shot, ...]
+
+
 class Sealed(Message):
     """Every document is final and in the store: leave."""
 
@@ -126,6 +137,7 @@ class Alive(Message):
     users: int = 0
     unsent_bytes: int = 0
     overloaded: bool = False  # pictures are encoded with less care, for lack of time
+    store_reads: bool = True  # whether what is in the store can be had back
 
 
 class State(Message):
@@ -191,7 +203,7 @@ class Bye(Message):
     type: Literal["bye"] = "bye"
 
 
-Down = Begin | Spec | Cut | Finish | Committed | LeaseOk | Document | Sealed
+Down = Begin | Spec | Cut | Finish | Committed | LeaseOk | Document | Film | Sealed
 Up = Alive | State | Journal | Documented | Fault | Warn | Stream | Drained | Bye
 
 _DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="type")])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from stores.opening import open_store
 from workers.recorder.aftermath import RECOVERED, aftermath, start_of
 from workers.recorder.capture.opening import open_channel
 from workers.recorder.capture.reception import Change
+from workers.recorder.film.studio import Studio
 from workers.recorder.link import Link
 from workers.recorder.mixer.gallery import download
 from workers.recorder.segment.recovery import recover
@@ -67,6 +69,7 @@ class Recorder:
         *,
         open_channel: OpenChannel = join_channel,
         open_store: OpenStore = reach_store,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._begin = begin
         self._link = link
@@ -83,6 +86,9 @@ class Recorder:
         self._refused: set[str] = set()
         self._held: set[str] = set()  # the timeline may have room for them later
         self._uploader: Uploader | None = None
+        self._store_reads = True
+        self._recording = False
+        self._studio = self._films(sleep) if "mp4" in begin.spec.av_file_type else None
         self._texts: list[Text] = []  # documents that came before the store was open
         self._writer_until_s = 0.0
         self._take: Take | None = None
@@ -100,6 +106,19 @@ class Recorder:
         self._t0_ms = begin.t0_ms
         self._died_at_90k: int | None = None  # an earlier process of this spool got so far
         self.on_orphaned: Callable[[], object] = lambda: None
+
+    def _films(self, sleep: Callable[[float], None]) -> Studio:
+        return Studio(
+            self._spool,
+            self._shelf,
+            self._begin.spec,
+            self._clock,
+            self._chance,
+            fact=self._fact,
+            on_trouble=self._troubled,
+            records=lambda: self._recording,
+            sleep=sleep,
+        )
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -136,6 +155,8 @@ class Recorder:
     async def _all(self) -> int:
         self._remember()
         self._beside(self._open_uploader())  # capture does not wait for the store
+        if self._studio is not None:
+            self._beside(self._studio.run())
         if self._begin.role is Role.FINALISER:
             head_90k, reason = self._died_at_90k or 0, "finish"
         else:
@@ -184,6 +205,8 @@ class Recorder:
         for key, slice_ in found.stored.items():
             self._shelf.add(key, slice_.file)
             self._shelf.passed(key, STORE)
+        if self._studio is not None:
+            self._studio.remember()
         self._t0_ms = begin.t0_ms if begin.t0_ms is not None else found.t0_ms
         self._died_at_90k = found.end_90k
         self._captured |= found.end_90k is not None
@@ -248,7 +271,9 @@ class Recorder:
             self._take.finish("stdin")
         elif self._finishing:
             self._take.finish("finish")
+        self._recording = True
         ending = await self._take.run()
+        self._recording = False
         self._spool.append(journal.Closed(end_90k=ending.head_90k))
         self._link.send(pipe.Journal(n=self._spool.n))
         return ending.head_90k, ending.reason
@@ -271,6 +296,8 @@ class Recorder:
             self._uploader.write(text)
         self._texts.clear()
         self._hand_over()
+        if self._studio is not None:
+            self._studio.open(store, self._uploader.put)
         if self._secrets.store != secrets.store:  # they changed while the store was being opened
             await self._reopen_store()
         try:
@@ -278,6 +305,7 @@ class Recorder:
         except StorageError as error:
             self._troubled(error)  # its puts are tried all the same
         else:
+            self._store_reads = store.caps.reads
             if self._begin.role in (Role.SUCCESSOR, Role.STANDBY):
                 self._ready("store")  # it writes no document that would prove the store
 
@@ -287,6 +315,8 @@ class Recorder:
         store = await self._clock.in_thread(lambda: self._open_store(self._begin.spec, secrets))
         if self._uploader is not None and secrets is self._secrets:
             self._uploader.replace(store)
+            if self._studio is not None:
+                self._studio.open(store, self._uploader.put)
 
     # -- facts --------------------------------------------------------------------------------------------------
 
@@ -403,6 +433,7 @@ class Recorder:
                     users=take.users if take else 0,
                     overloaded=take.overloaded if take else False,
                     unsent_bytes=uploader.unsent_bytes if uploader else 0,
+                    store_reads=self._store_reads,
                 )
             )
             await self._clock.sleep_until(self._clock.now() + BEAT_S)
@@ -427,6 +458,8 @@ class Recorder:
                     self._uploader.writer_for(message.for_s)
             case pipe.Document():
                 self._document(Text(message.key, message.content_type, message.text, message.rev))
+            case pipe.Film() if self._studio is not None:
+                self._studio.order(message)
             case pipe.Finish():
                 self._finish(cancel=message.cancel)
             case pipe.Cut() if self._take is not None:

@@ -1,0 +1,81 @@
+"""Films: which MP4 parts the recording is to have, and which of them are made, as the writer sees to it.
+
+While it is recorded, a part is ordered once it is full; at the end all that is left. Whoever hands the recording on
+orders what its successors could not read: a store whose key may only put gives nothing back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from models.database import Database
+from models.repositories import films, recordings
+from models.settings import settings
+from models.tables import File
+from models.vocabulary import pipe
+from models.vocabulary.film import Shot, parts, unclaimed
+from models.vocabulary.spec import RecordingSpec
+from models.vocabulary.states import ended
+from workers.assignment import TRACK
+from workers.bookkeeping import Grantee
+
+
+class Films:
+    """`say` passes an order to the recorder; that it is done comes back through the journal, into the rows."""
+
+    def __init__(self, who: Grantee, database: Database, say: Callable[[pipe.Message], None]) -> None:
+        self._who = who
+        self._database = database
+        self._say = say
+        self._ordered: set[str] = set()
+
+    def start_over(self) -> None:
+        """A new recorder process knows of no order."""
+        self._ordered.clear()
+
+    def order_full(self, spec: RecordingSpec) -> None:
+        """Of what is published by now, the parts that cannot grow any more."""
+        self._order(spec, final=False)
+
+    def order_mine(self, spec: RecordingSpec) -> bool:
+        """All that this tenure has recorded, before it is gone. Whether it is done."""
+        return self._order(spec, final=True, epoch=self._who.epoch)
+
+    def order_all(self, spec: RecordingSpec) -> bool:
+        """All that is left. Whether every part of the recording is done."""
+        return self._order(spec, final=True)
+
+    def _order(self, spec: RecordingSpec, *, final: bool, epoch: int | None = None) -> bool:
+        if "mp4" not in spec.av_file_type:
+            return True
+        with self._database.unit() as session:
+            row = recordings.lock(session, self._who.sid)
+            if row is None or ended(row.status):
+                return True
+            films.take_over(session, self._who.sid, self._who.epoch)
+            there = films.shots(session, self._who.sid, TRACK, final=final, epoch=epoch)
+            self._claim(session, spec, there, final=final)
+            rows = films.of(session, self._who.sid)
+            mine = [row for row in rows if row.rev == self._who.epoch and not row.final]
+            every = there if epoch is None else films.shots(session, self._who.sid, TRACK, final=final)
+        for film in mine:
+            self._send(film, every)
+        return not mine if epoch is not None else all(row.final for row in rows)
+
+    def _claim(self, session: Session, spec: RecordingSpec, there: list[Shot], *, final: bool) -> None:
+        claims = [(row.start_90k, row.end_90k) for row in films.of(session, self._who.sid)]
+        config = settings()
+        runs = unclaimed(there, claims)
+        for run in runs:
+            found = parts(run, most_s=config.mp4_part_s, most_bytes=config.mp4_part_bytes)
+            may_grow = not final and run is runs[-1]
+            for part in found[:-1] if may_grow else found:
+                films.claim(session, self._who.sid, self._who.epoch, spec, part)
+
+    def _send(self, row: File, there: list[Shot]) -> None:
+        if row.key not in self._ordered:
+            self._ordered.add(row.key)
+            shots = tuple(shot for shot in there if row.start_90k <= shot.start_90k < row.end_90k)
+            self._say(pipe.Film(key=row.key, start_90k=row.start_90k, end_90k=row.end_90k, shots=shots))

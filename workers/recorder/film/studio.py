@@ -1,0 +1,197 @@
+"""The studio of one recorder: makes the films that its worker orders, one after the other, and hands them to the uploader.
+
+What is made is a fact in the journal, so that a later process of the same spool only uploads it. A slice that is not
+on this disk is read back from the store, where its keys may read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from posixpath import basename
+from typing import Final
+
+from models.vocabulary import journal, pipe
+from models.vocabulary.errors import DiskFull, ReelyardError, StorageError, StoreUnavailable
+from models.vocabulary.film import CONTENT_TYPE, Shot
+from models.vocabulary.spec import RecordingSpec
+from models.vocabulary.ticks import seconds
+from models.vocabulary.timing import Clock
+from stores.base import Store
+from workers.recorder.film.film import PART, FilmFile, make
+from workers.recorder.shelf import Shelf
+from workers.recorder.upload.backoff import wait_s
+from workers.recorder.upload.uploader import Item
+from workers.spool import Spool
+
+#: The studio's name on the shelf.
+FILM: Final = "film"
+SUFFIX: Final = ".mp4"
+#: What is read back from the store lies here for a moment.
+_LOAN: Final = "loan.film"
+#: While it records, other work of this process comes first: so long a rest after each shot.
+REST_S: Final = 0.02
+#: A store that cannot be reached is asked for some ten minutes; what it has not given back by then is left out.
+ATTEMPTS: Final = 24
+
+
+class Studio:
+    def __init__(
+        self,
+        spool: Spool,
+        shelf: Shelf,
+        spec: RecordingSpec,
+        clock: Clock,
+        chance: Callable[[], float],
+        *,
+        fact: Callable[[journal.Entry], int],
+        on_trouble: Callable[[ReelyardError], None],
+        records: Callable[[], bool],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._spool = Spool(spool.folder)  # its own place in the journal
+        self._shelf = shelf
+        self._spec = spec
+        self._clock = clock
+        self._chance = chance
+        self._fact = fact
+        self._on_trouble = on_trouble
+        self._records = records
+        self._sleep = sleep
+        self._orders: asyncio.Queue[pipe.Film] = asyncio.Queue()
+        self._made: dict[str, journal.Film] = {}
+        self._unsent: list[journal.Film] = []
+        self._store: Store | None = None
+        self._put: Callable[[Item], None] | None = None
+        self._is_open = asyncio.Event()
+        shelf.register(FILM)
+
+    def remember(self) -> None:
+        """What an earlier process of this spool has made; call it once all that it left stands on the shelf."""
+        stored: set[str] = set()
+        for _, entry in self._spool.entries():
+            match entry:
+                case journal.Film():
+                    self._made[entry.key] = entry
+                case journal.Stored() if entry.store == "primary":
+                    stored.add(entry.key)
+                case _:
+                    pass
+        for film in self._made.values():
+            self._done_with(film)
+            if film.file and film.key not in stored:
+                self._unsent.append(film)
+        named = {film.file for film in self._made.values()}
+        for path in [*self._spool.folder.glob(f"*{SUFFIX}"), *self._spool.folder.glob(f"*{SUFFIX}{PART}")]:
+            if path.name not in named:
+                path.unlink()
+
+    def open(self, store: Store, put: Callable[[Item], None]) -> None:
+        """The store is there; or is another one now, with newer keys."""
+        self._store, self._put = store, put
+        for film in self._unsent:
+            self._hand_over(film)
+        self._unsent.clear()
+        self._is_open.set()
+
+    def order(self, film: pipe.Film) -> None:
+        self._orders.put_nowait(film)
+
+    async def run(self) -> None:
+        while True:
+            order = await self._orders.get()
+            if order.key not in self._made:
+                await self._is_open.wait()
+                await self._make(order)
+
+    async def _make(self, order: pipe.Film) -> None:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                made = await self._clock.in_thread(partial(self._cut, order, patient=attempt < ATTEMPTS))
+            except (DiskFull, StorageError) as error:
+                self._on_trouble(error)
+                if attempt >= ATTEMPTS:
+                    self._close(order, None, error.text)
+                    return
+                await self._clock.sleep_until(self._clock.now() + wait_s(attempt, self._chance()))
+            else:
+                self._close(order, made, _said(order, made))
+                return
+
+    def _cut(self, order: pipe.Film, *, patient: bool) -> FilmFile | None:
+        slices = [entry for _, entry in self._spool.entries() if isinstance(entry, journal.Slice)]
+        here = {(s.start_90k, s.end_90k): self._spool.folder / s.file for s in slices}
+        here_by_key = {s.key: self._spool.folder / s.file for s in slices}
+
+        def fetch(shot: Shot) -> Path | None:
+            # Another tenure's slice of the same range holds the same moment, whichever of the two the playlist names.
+            for path in (here_by_key.get(shot.key), here.get((shot.start_90k, shot.end_90k))):
+                if path is not None and path.exists():
+                    return path
+            return self._borrowed(shot, patient=patient)
+
+        out = self._spool.folder / basename(order.key)
+        try:
+            return make(order.shots, out, self._spec, fetch, rest=self._rest)
+        finally:
+            (self._spool.folder / _LOAN).unlink(missing_ok=True)
+
+    def _borrowed(self, shot: Shot, *, patient: bool) -> Path | None:
+        assert self._store is not None
+        if not self._store.caps.reads:
+            return None
+        try:
+            body = self._store.get_range(shot.key)
+        except StoreUnavailable:
+            if patient:
+                raise
+            return None
+        except StorageError:
+            return None  # it may not be read, or is not there
+        if hashlib.md5(body, usedforsecurity=False).hexdigest() != shot.md5:
+            return None
+        loan = self._spool.folder / _LOAN
+        loan.write_bytes(body)
+        return loan
+
+    def _rest(self) -> None:
+        if self._records():
+            self._sleep(REST_S)
+
+    def _close(self, order: pipe.Film, made: FilmFile | None, error: str) -> None:
+        where = {"key": order.key, "start_90k": order.start_90k, "end_90k": order.end_90k, "error": error}
+        film = journal.Film.model_validate(where)
+        if made is not None:
+            found = {"file": made.path.name, "bytes": made.bytes, "md5": made.md5, "duration_90k": made.duration_90k}
+            film = film.model_copy(update=found)
+        self._made[order.key] = film
+        self._fact(film)
+        self._done_with(film)
+        if made is not None:
+            self._hand_over(film)
+
+    def _done_with(self, film: journal.Film) -> None:
+        """Its slices may go."""
+        for _, entry in self._spool.entries():
+            if isinstance(entry, journal.Slice) and film.start_90k <= entry.start_90k < film.end_90k:
+                self._shelf.passed(entry.key, FILM)
+
+    def _hand_over(self, film: journal.Film) -> None:
+        assert self._put is not None
+        self._shelf.add(film.key, film.file)
+        self._shelf.passed(film.key, FILM)
+        self._put(Item(film.key, self._spool.folder / film.file, film.bytes, film.md5, CONTENT_TYPE))
+
+
+def _said(order: pipe.Film, made: FilmFile | None) -> str:
+    if made is None:
+        return "not one of its segments could be read back"
+    if not made.missing:
+        return ""
+    lost_s = seconds(sum(shot.end_90k - shot.start_90k for shot in made.missing))
+    return f"{lost_s:.1f} s in {len(made.missing)} segments could not be read back and are left out"
