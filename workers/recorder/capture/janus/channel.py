@@ -41,7 +41,7 @@ from net.guard import resolve
 from workers.recorder.capture.backoff import steps
 from workers.recorder.capture.janus.feed import Ear, Feed, Place
 from workers.recorder.capture.janus.participants import Participant, participants
-from workers.recorder.capture.janus.session import NO_SUCH_FEED, NO_SUCH_ROOM, Handle, JanusRefusal, JanusSession
+from workers.recorder.capture.janus.session import FORBIDDEN, NO_SUCH_FEED, NO_SUCH_ROOM, Handle, JanusRefusal, JanusSession
 from workers.webrtc import ice
 from workers.webrtc.senderclock import SenderClock
 from workers.webrtc.tap import Drops
@@ -323,6 +323,8 @@ class JanusChannel:
             await feed.attach(self._session, self._drops)
         except JanusRefusal as error:
             await feed.let_go()
+            if error.number in FORBIDDEN:
+                raise
             if error.number != NO_SUCH_FEED:  # he left between our looks
                 log.warning("what %s publishes cannot be had: %s", participant.user, error)
             return

@@ -24,7 +24,7 @@ ANSWER_WITHIN_S: Final = 5.0
 _MAX_MESSAGE_BYTES: Final = 4 << 20
 
 #: Janus' own words for "you may not" (janus/src/apierror.h), and VideoRoom's (unauthorized, not allowed).
-_FORBIDDEN: Final = frozenset({403, 405, 433})
+FORBIDDEN: Final = frozenset({403, 405, 433})
 NO_SUCH_ROOM: Final = 426
 NO_SUCH_FEED: Final = 428
 
@@ -202,5 +202,5 @@ class Handle:
 
 def _refusal(number: object, text: object) -> JanusRefusal:
     code = number if isinstance(number, int) else 0
-    hint = " (the request's token is the room's pin, see the app's channel address)" if code in _FORBIDDEN else ""
+    hint = " (the request's token is the room's pin, see the app's channel address)" if code in FORBIDDEN else ""
     return JanusRefusal(code, f"{str(text)[:200]}{hint}")

@@ -1,0 +1,169 @@
+"""Recordings of a real Janus: a mix judged by its file, Janus killed, rooms that may not be entered."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from farm.judge.report import judge_recording
+from farm.judge.users import Cell, Watched
+from models.vocabulary import pipe
+from models.vocabulary.channel import EventKind, TrackKind
+from models.vocabulary.errors import ChannelAddressInvalid, ChannelError, ChannelRefused, ChannelUnreachable
+from models.vocabulary.spec import LayoutKind, LayoutSpec, VideoSpec
+from tests.capture.kept import keeping
+from tests.ingest.rigs import until
+from tests.janus.server import ADDRESS, Control, JanusPublisher, JanusServer, at_janus, channel, room_at
+from tests.recorder.virtual import Run, spec
+from workers.recorder.capture.janus.channel import JanusChannel
+from workers.recorder.clock import RealClock
+from workers.recorder.mixer.geometry import best_fit_cells, pixels
+from workers.synthetic.marker import View
+from workers.synthetic.media import AudioLoop, VideoLoop
+from workers.synthetic.plan import MediaPlan
+
+pytestmark = pytest.mark.usefixtures("janus")
+
+WIDTH, HEIGHT, FPS = 640, 360, 30
+CAST = {
+    "ada": MediaPlan(1, "h264", 320, 180, 30, loop_s=4),
+    "bea": MediaPlan(2, "vp8", 320, 180, 30, loop_s=4, colour="#b5482f"),
+    "cyd": MediaPlan(3, "h264", 320, 180, 30, loop_s=4, colour="#2f7d4f"),
+}
+LATER_S = {"ada": 0.0, "bea": 0.37, "cyd": 0.81}
+SECONDS = 8.0
+
+
+def watched(n: int, plan: MediaPlan) -> Watched:
+    box = pixels(best_fit_cells(3)[n], WIDTH, HEIGHT)
+    cell = Cell(View(box.x, box.y, box.w, box.h, plan.width, plan.height), 2.0, SECONDS - 1.0)
+    return Watched(plan.user_no, list(CAST)[n], (cell,), ((2.0, SECONDS - 1.0),), plan.fps, plan.loop_s)
+
+
+def test_three_users_are_mixed_in_sync(tmp_path: Path) -> None:
+    layout = LayoutSpec(kind=LayoutKind.BEST_FIT)
+    wish = spec(ADDRESS, cname="room one", layout=layout, slice_s=4)
+    wish = wish.model_copy(update={"video": VideoSpec(width=WIDTH, height=HEIGHT, fps=FPS, bitrate_bps=900_000)})
+    run = Run(tmp_path, wish)
+    started: dict[str, float] = {}
+
+    async def enter(uid: str) -> JanusPublisher:
+        await asyncio.sleep(LATER_S[uid])
+        user = JanusPublisher(uid, CAST[uid])
+        await user.open()
+        return user
+
+    async def story(server: JanusServer, control: Control) -> None:
+        for plan in CAST.values():
+            await asyncio.to_thread(AudioLoop(plan).prepare)
+            for gop in range(0, plan.loop_frames, plan.gop_frames):
+                await asyncio.to_thread(VideoLoop(plan).run, gop)
+        recorder = run.recorder(RealClock())  # type: ignore[arg-type]  # a clock is a clock
+        recorder._open_channel = lambda address, clock: channel()
+        recording = asyncio.create_task(recorder.run())
+        users = [await entering for entering in [asyncio.create_task(enter(uid)) for uid in CAST]]
+        await asyncio.sleep(SECONDS)
+        started.update({uid: user.started_at or 0.0 for uid, user in zip(CAST, users, strict=True)})
+        run.keeper.say(pipe.Finish())
+        run.code = await recording
+        for user in users:
+            await user.close()
+
+    at_janus(tmp_path / "janus", story)
+    assert (run.code, run.keeper.faults) == (0, [])
+    verdict = judge_recording(run.playlist, [watched(n, plan) for n, plan in enumerate(CAST.values())])
+    assert (verdict.violations, verdict.holes) == ((), ())
+    for user in verdict.users:
+        assert user.flashes_found == user.flashes_due > 3, user
+        assert user.av_offset_ms is not None and abs(user.av_offset_ms) <= 40, user
+        assert user.frames_lost <= 0.01 * user.frames_seen and user.frames_backward == 0, user
+    for a, b in itertools.combinations(verdict.users, 2):
+        assert a.offset_s is not None and b.offset_s is not None
+        apart_s = (a.offset_s - b.offset_s) - (started[a.name] - started[b.name])
+        assert abs(apart_s - round(apart_s / 4) * 4) <= 0.020, (a.name, b.name, apart_s)
+
+
+def test_a_janus_that_is_killed_and_comes_back_is_recorded_on(tmp_path: Path) -> None:
+    plan = MediaPlan(width=160, height=90, fps=15, loop_s=2)
+
+    async def story(server: JanusServer, control: Control) -> None:
+        alice = JanusPublisher("alice", plan)
+        await alice.open()
+        async with keeping(channel(), room_at()) as kept:
+            await until(lambda: kept.of("alice", TrackKind.VIDEO))
+            before = kept.channel.anchor(RealClock().now())
+            server.kill()
+            await until(lambda: kept.saw(EventKind.RECONNECTING))
+            await asyncio.sleep(0.5)
+            server.start_again()
+            again = await Control.open()
+            await again.make_room()
+            back = JanusPublisher("alice", plan)
+            await back.open()
+            await until(lambda: kept.saw(EventKind.CONNECTED))
+            await until(lambda: any(u.gap for u in kept.of("alice", TrackKind.VIDEO)) or len(kept.tracks) == 4)
+            units = kept.of("alice", TrackKind.VIDEO)
+            count = len(units)
+            await until(lambda: len(kept.of("alice", TrackKind.VIDEO)) > count + 5)
+            assert EventKind.CLOSED not in kept.kinds()
+            after = kept.channel.anchor(RealClock().now())
+            assert before.clock_id == after.clock_id and after.zero_s - before.zero_s < 60
+            await again.handle.ask({"request": "destroy", "room": "room one"})
+            await until(lambda: kept.saw(EventKind.CLOSED))
+            await back.close()
+            await again.close()
+        await alice.close()
+
+    at_janus(tmp_path, story)
+
+
+def test_a_connection_that_falls_silent_is_made_again_under_the_same_tracks(tmp_path: Path) -> None:
+    async def story(server: JanusServer, control: Control) -> None:
+        alice = JanusPublisher("alice", MediaPlan(width=160, height=90, fps=15, loop_s=2))
+        await alice.open()
+        async with keeping(joined := channel(), room_at()) as kept:
+            await until(lambda: kept.of("alice", TrackKind.VIDEO))
+            [feed] = joined._feeds.values()
+            assert feed._connection is not None
+            for receiver in feed._connection.getTransceivers():
+                await receiver.receiver.transport.transport._connection.close()
+            await until(lambda: any(u.gap for u in kept.of("alice", TrackKind.VIDEO)))
+            units = kept.of("alice", TrackKind.VIDEO)
+            assert next(u for u in units if u.gap).key and len(kept.tracks) == 2
+            assert joined.stats()["restarts"] == 1
+        await alice.close()
+
+    at_janus(tmp_path, story)
+
+
+def test_rooms_by_number_by_map_with_a_pin_and_users_by_name(tmp_path: Path) -> None:
+    async def story(server: JanusServer, control: Control) -> None:
+        await control.make_room(7, pin="1357")
+        bob = JanusPublisher(17, MediaPlan(width=160, height=90, fps=15, loop_s=2), room=7, pin="1357")
+        await bob.open()
+        for options, cname, uid in (
+            ("rooms=number", "7", "17"),
+            ("rooms=map&room=algebra:7&users=display", "algebra", "17"),
+        ):
+            where = f"janus+ws://127.0.0.1:8188?{options}"
+            async with keeping(channel(), room_at(cname, token="1357", where=where)) as kept:
+                await until(partial(kept.of, uid, TrackKind.AUDIO))
+        where = "janus+ws://127.0.0.1:8188?rooms=number"
+        with pytest.raises(ChannelRefused, match="pin"):
+            await channel().open(room_at("7", token="2468", where=where))
+        with pytest.raises(ChannelRefused, match="426"):
+            await channel().open(room_at("8", where=where))
+        with pytest.raises(ChannelAddressInvalid):
+            await channel().open(room_at("algebra", where=where))
+        server.kill()
+        with pytest.raises(ChannelUnreachable):
+            await channel().open(room_at("7", where=where))
+        with pytest.raises(ChannelError, match="REELYARD_ALLOW_NETWORKS"):
+            await JanusChannel(RealClock(), (), ("127.77.0.1",)).open(room_at("7", where=where))
+        await bob.close()
+
+    at_janus(tmp_path, story, rooms=[1])
