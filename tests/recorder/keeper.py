@@ -12,6 +12,7 @@ from pathlib import Path
 from models.vocabulary import journal, keys, pipe, playlist
 from models.vocabulary.spec import RecordingSpec, Secrets
 from models.vocabulary.states import Role, Status
+from models.vocabulary.streams import MIX, Stream
 from workers.spool import Spool
 
 
@@ -30,6 +31,7 @@ class Keeper:
         self.warnings: list[str] = []
         self.drained: pipe.Drained | None = None
         self.t0_ms: int | None = None
+        self.anchor: pipe.Point | None = None
         self._spool = Spool(spool)
         self._down: asyncio.Queue[pipe.Down | None] = asyncio.Queue()
         self._committed = 0
@@ -85,6 +87,7 @@ class Keeper:
             match entry:
                 case journal.Zero():
                     self.t0_ms = entry.t0_ms
+                    self.anchor = pipe.Point(clock_id=entry.clock_id, zero_s=entry.zero_s)
                 case journal.Slice():
                     self.slices[entry.key] = entry
                 case journal.Stored():
@@ -104,11 +107,11 @@ class Keeper:
     def _conclude(self) -> None:
         if self.drained is None or self._sealed or set(self.slices) != self.stored:
             return
-        playlist_key = keys.playlist_key((), self.sid, self.spec.cname)
         if not self._sent.get("final"):
-            self._sent["final"] = 1
+            self._sent["final"] = 0
             self._playlist(final=True)
-        if self._written.get(playlist_key, 0) >= self._sent.get(playlist_key, 0):
+            self._sent["final"] = 1
+        if all(self._written.get(key, 0) >= rev for key, rev in self._sent.items() if key.endswith(".m3u8")):
             self._sealed = True
             self.say(pipe.Sealed())
 
@@ -116,11 +119,15 @@ class Keeper:
         self._document(keys.index_key((), self.sid, self.spec.cname), "application/json", "{}\n")
 
     def _playlist(self, *, final: bool) -> None:
-        stored = sorted((self.slices[k] for k in self.stored), key=lambda s: s.start_90k)
-        if stored and self.t0_ms is not None:
-            entries = [playlist.Entry(s.start_90k, s.end_90k, s.key) for s in stored]
-            text = playlist.render(entries, t0_ms=self.t0_ms, slice_s=self.spec.slice_s, ended=final)
-            self._document(keys.playlist_key((), self.sid, self.spec.cname), playlist.CONTENT_TYPE, text)
+        stored = sorted((self.slices[k] for k in self.stored if k in self.slices), key=lambda s: s.start_90k)
+        for track in sorted({s.track for s in stored}):
+            stream = None if track == MIX else Stream.of(track)
+            entries = [playlist.Entry(s.start_90k, s.end_90k, s.key, s.shape) for s in stored if s.track == track]
+            assert self.t0_ms is not None
+            text = playlist.render(entries, t0_ms=self.t0_ms, slice_s=self.spec.slice_s, ended=final, stream=stream)
+            names = ((), self.sid, self.spec.cname)
+            key = keys.playlist_key(*names) if stream is None else keys.stream_playlist_key(*names, stream)
+            self._document(key, playlist.CONTENT_TYPE, text)
 
     def _document(self, key: str, content_type: str, text: str) -> None:
         self._rev += 1

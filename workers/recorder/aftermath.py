@@ -11,6 +11,9 @@ from workers.recorder.segment.slices import PART
 from workers.spool import Spool
 
 SUFFIX = ".ts"
+SUFFIXES = (SUFFIX, ".webm")
+#: What waits for its upload.
+Upload = journal.Slice | journal.Snapshot
 #: What `recover` writes, until it is renamed.
 RECOVERED = ".recovered"
 _UTC_DIGITS = 17
@@ -22,8 +25,10 @@ class Aftermath:
     began: bool = False  # there was an earlier process
     t0_ms: int | None = None
     end_90k: int | None = None  # its last closed slice ends here
-    unsent: dict[str, tuple[int, journal.Slice]] = field(default_factory=dict)  # key → (entry's number, slice)
-    stored: dict[str, journal.Slice] = field(default_factory=dict)  # proven, the file still here
+    ends_90k: dict[str, int] = field(default_factory=dict)  # where each track's last slice ends
+    opened: dict[str, journal.Opened] = field(default_factory=dict)  # by name: slices of single streams
+    unsent: dict[str, tuple[int, Upload]] = field(default_factory=dict)  # key → (entry's number, slice)
+    stored: dict[str, Upload] = field(default_factory=dict)  # proven, the file still here
 
 
 def aftermath(spool: Spool) -> Aftermath:
@@ -38,7 +43,12 @@ def aftermath(spool: Spool) -> Aftermath:
             case journal.Slice():
                 files.add(entry.file)
                 found.end_90k = max(found.end_90k or 0, entry.end_90k)
+                found.ends_90k[entry.track] = entry.end_90k
                 found.unsent[entry.key] = (n, entry)
+            case journal.Snapshot():
+                found.unsent[entry.key] = (n, entry)
+            case journal.Opened():
+                found.opened[entry.file] = entry
             case journal.Stored():
                 _, slice_ = found.unsent.pop(entry.key, (0, None))
                 if slice_ is not None and (spool.folder / slice_.file).exists():
@@ -57,8 +67,8 @@ def _tidy(spool: Spool, journalled: set[str]) -> None:
     """
     for half in spool.folder.glob(f"*{RECOVERED}*"):
         half.unlink()
-    for whole in spool.folder.glob(f"*{SUFFIX}"):
-        if whole.name not in journalled:
+    for whole in spool.folder.iterdir():
+        if whole.suffix in SUFFIXES and whole.name not in journalled:
             whole.rename(whole.with_name(whole.name + PART))
     for part in spool.partials():
         if part.name.removesuffix(PART) in journalled:

@@ -20,15 +20,19 @@ from models.settings import settings
 from models.vocabulary import journal, keys, pipe
 from models.vocabulary.channel import Channel, TrackKind
 from models.vocabulary.errors import Internal, ReelyardError, Scope, StorageError
-from models.vocabulary.spec import RecordingSpec, Secrets
-from models.vocabulary.states import Role, Status
+from models.vocabulary.spec import Mode, RecordingSpec, Secrets
+from models.vocabulary.states import HoleState, Role, Status
+from models.vocabulary.streams import ALL, MIX
+from models.vocabulary.ticks import TICKS_PER_S
 from models.vocabulary.timing import Clock
 from stores.base import Store
 from stores.opening import open_store
-from workers.recorder.aftermath import RECOVERED, aftermath, start_of
+from workers.recorder.aftermath import RECOVERED, Aftermath, Upload, aftermath, start_of
 from workers.recorder.capture.opening import open_channel
 from workers.recorder.capture.reception import Change
 from workers.recorder.film.studio import Studio
+from workers.recorder.individual.ensemble import Before
+from workers.recorder.individual.recovery import recover_stream
 from workers.recorder.link import Link
 from workers.recorder.mixer.gallery import download
 from workers.recorder.segment.recovery import recover
@@ -41,9 +45,10 @@ from workers.spool import Spool
 log = logging.getLogger(__name__)
 
 BEAT_S: Final = 0.5
-TRACK: Final = "mix"
+#: A later tenure's recorder has everybody's first key units by then.
+WARM_90K: Final = 2 * TICKS_PER_S
 BROKEN: Final = ".broken"
-SEGMENT_TYPE: Final = "video/mp2t"
+CONTENT_TYPES: Final = {".ts": "video/mp2t", ".webm": "video/webm", ".jpg": "image/jpeg"}
 
 OpenChannel = Callable[[str, Clock], Channel]
 OpenStore = Callable[[RecordingSpec, Secrets], Store]
@@ -81,7 +86,10 @@ class Recorder:
         self._open_store = open_store
         self._spool = Spool(Path(begin.spool))
         self._shelf = Shelf(self._spool.folder)
-        self._slices: dict[str, tuple[int, journal.Slice]] = {}  # not handed to the uploader yet: key → (n, slice)
+        self._slices: dict[str, tuple[int, Upload]] = {}  # not handed to the uploader yet: key → (n, slice)
+        self._tracks: dict[str, str] = {}  # key → the track of what is not stored yet
+        self._found = Aftermath()
+        self._first_90k: int | None = None  # of a single streams' recording, until it is warm
         self._committed = 0
         self._refused: set[str] = set()
         self._held: set[str] = set()  # the timeline may have room for them later
@@ -198,9 +206,10 @@ class Recorder:
     def _remember(self) -> None:
         """What an earlier process of this spool left: closed slices, and one that it was still writing."""
         begin = self._begin
-        found = aftermath(self._spool)
+        found = self._found = aftermath(self._spool)
         self._slices = found.unsent
         for key, (_, slice_) in found.unsent.items():
+            self._tracks[key] = slice_.track
             self._shelf.add(key, slice_.file)
         for key, slice_ in found.stored.items():
             self._shelf.add(key, slice_.file)
@@ -229,6 +238,7 @@ class Recorder:
             return
         if found is not None:
             self._closed(found)
+            self._found.ends_90k[found.track] = found.end_90k
             self._died_at_90k = max(self._died_at_90k or 0, found.end_90k)
         part.unlink()
 
@@ -237,6 +247,9 @@ class Recorder:
         spec = begin.spec
         if self._t0_ms is None:
             return None  # nobody ever learned of a zero: there is no picture in it yet
+        if spec.mode is not Mode.MIX:
+            opened = self._found.opened.get(part.stem)
+            return None if opened is None else recover_stream(part, part.with_name(part.stem), opened)
         start_90k = start_of(part.name, t0_ms=self._t0_ms, epoch=begin.epoch, fps=spec.video.fps)
         found = recover(
             part,
@@ -247,7 +260,8 @@ class Recorder:
         )
         if found is None:
             return None
-        named = found.path.with_name(basename(self._key(found.start_90k)))
+        name = keys.segment_key((), begin.sid, spec.cname, self._t0_ms, found.start_90k, begin.epoch)
+        named = found.path.with_name(name)
         return replace(found, path=found.path.rename(named))
 
     async def _record(self) -> tuple[int, str]:
@@ -265,6 +279,9 @@ class Recorder:
             on_slice=self._closed,
             on_warning=self._warn,
             on_stream=self._stream,
+            on_open=self._opened,
+            on_hole=self._hole,
+            before=Before(self._found.ends_90k, self._died_at_90k),
             download=lambda url: download(url, settings().allow_networks),
         )
         if self._gone.is_set():
@@ -326,47 +343,54 @@ class Recorder:
 
     def _first_frame(self, at_90k: int) -> None:
         """What lies between an earlier process's last frame and ours is lost: nobody else has captured it."""
-        if self._died_at_90k is None:
-            self._fact(journal.First(track=TRACK, at_90k=at_90k))
+        if self._begin.spec.mode is not Mode.MIX:
+            self._first_90k = at_90k  # each stream tells its own holes
+            self._fact(journal.First(track=ALL, at_90k=at_90k))
+        elif self._died_at_90k is None:
+            self._fact(journal.First(track=MIX, at_90k=at_90k))
         elif self._died_at_90k < at_90k:
-            self._fact(journal.Gap(track=TRACK, start_90k=self._died_at_90k, end_90k=at_90k, cause="the recorder died"))
+            self._hole(MIX, self._died_at_90k, at_90k, "the recorder died", HoleState.LOST)
+
+    def _hole(self, track: str, start_90k: int, end_90k: int, cause: str, state: HoleState) -> None:
+        assert state in (HoleState.LOST, HoleState.PAUSED)
+        self._fact(journal.Gap(track=track, start_90k=start_90k, end_90k=end_90k, cause=cause, state=state))
+
+    def _opened(self, track: str, start_90k: int, file: str, shape: str) -> None:
+        self._spool.append(journal.Opened(track=track, start_90k=start_90k, file=file, shape=shape))
 
     def _closed(self, slice_: ClosedSlice) -> None:
         if self._fatal:  # the start is refused and answered so: these first moments were never a recording
             slice_.path.unlink(missing_ok=True)
             return
-        key = self._key(slice_.start_90k)
+        key = keys.prefix_path(self._begin.spec.file_prefix) + slice_.path.name
         entry = journal.Slice(
-            track=TRACK,
+            track=slice_.track,
             start_90k=slice_.start_90k,
             end_90k=slice_.end_90k,
             key=key,
             file=slice_.path.name,
             bytes=slice_.bytes,
             md5=slice_.md5,
+            shape=slice_.shape,
         )
-        assert basename(key) == entry.file
         self._captured = True
-        n = self._fact(entry)
-        self._slices[key] = (n, entry)
-        self._shelf.add(key, entry.file)
+        self._to_upload(entry)
 
-    def _key(self, start_90k: int) -> str:
-        begin = self._begin
-        assert self._t0_ms is not None
-        return keys.segment_key(
-            begin.spec.file_prefix, begin.sid, begin.spec.cname, self._t0_ms, start_90k, begin.epoch
-        )
+    def _to_upload(self, entry: Upload) -> None:
+        self._slices[entry.key] = (self._fact(entry), entry)
+        self._tracks[entry.key] = entry.track
+        self._shelf.add(entry.key, entry.file)
 
     def _stored(self, key: str, store: str) -> None:
-        self._fact(journal.Stored(key=key, store=store))
+        self._fact(journal.Stored(track=self._tracks.get(key, MIX), key=key, store=store))
         if store == PRIMARY:
             self._trouble = ""
             self._shelf.passed(key, STORE)
+            self._tracks.pop(key, None)
 
     def _lost(self, key: str) -> None:
         error = StorageError(f"{basename(key)} is gone from the spool before it was stored")
-        self._fact(journal.Lost(key=key, cause="gone from the spool"))
+        self._fact(journal.Lost(track=self._tracks.get(key, MIX), key=key, cause="gone from the spool"))
         self._tell(error, fatal=False)
 
     def _written(self, key: str, rev: int) -> None:
@@ -424,6 +448,9 @@ class Recorder:
     async def _beat(self) -> None:
         while True:
             take, uploader = self._take, self._uploader
+            if take is not None and self._first_90k is not None and take.position_90k - self._first_90k >= WARM_90K:
+                self._first_90k = None
+                self._fact(journal.Warm(at_90k=take.position_90k))
             self._link.send(
                 pipe.Alive(
                     n=self._spool.n,
@@ -505,7 +532,8 @@ class Recorder:
             del self._slices[key]
             if key not in self._refused:
                 path = self._spool.folder / slice_.file
-                self._uploader.put(Item(key, path, slice_.bytes, slice_.md5, SEGMENT_TYPE))
+                content_type = CONTENT_TYPES[path.suffix]
+                self._uploader.put(Item(key, path, slice_.bytes, slice_.md5, content_type))
 
     async def _first_of(self, *events: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(e.wait()) for e in events]
