@@ -130,6 +130,23 @@ class Gap(Entry):
     state: Literal[HoleState.LOST, HoleState.PAUSED] = HoleState.LOST  # paused: there was nothing to record
 
 
+class Held(Entry):
+    """On hold: from this edge on nothing is to be recorded. All that lies before it is in earlier entries."""
+
+    type: Literal["held"] = "held"
+    track: str
+    at_90k: int
+
+
+class Paused(Entry):
+    """The hold is over: in this range nothing was to be recorded."""
+
+    type: Literal["paused"] = "paused"
+    track: str
+    start_90k: int
+    end_90k: int
+
+
 class Closed(Entry):
     """The recorder left in order: nothing unfinished lies in the spool."""
 
@@ -137,7 +154,7 @@ class Closed(Entry):
     end_90k: int
 
 
-AnyEntry = Begun | Zero | First | Slice | Snapshot | Stored | Opened | Warm | Lost | Film | Gap | Closed
+AnyEntry = Begun | Zero | First | Slice | Snapshot | Stored | Opened | Warm | Lost | Film | Gap | Held | Paused | Closed
 _ADAPTER: TypeAdapter[AnyEntry] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="type")])
 
 

@@ -51,6 +51,8 @@ class Begin(Message):
     anchor: Point | None = None
     resume_at_90k: int = 0  # first tick not yet in the timeline
     last_user_90k: int | None = None  # idle time survives a change of tenure
+    on_hold: bool = False  # nothing is to be recorded until `Hold` says so
+    held_90k: int | None = None  # on hold since this edge; None: from the next one on, or not at all
     channel_address: str = ""  # the app's address resolved for this recording
     credentials: dict[str, str] = Field(default_factory=dict)
     spool: str  # directory of this (sid, owner), made by the worker, 0700
@@ -68,6 +70,13 @@ class Cut(Message):
 
     type: Literal["cut"] = "cut"
     at_90k: int
+
+
+class Hold(Message):
+    """Record nothing from the next slot's edge on, but stay in the channel; or record again from the next edge on."""
+
+    type: Literal["hold"] = "hold"
+    on: bool
 
 
 class Finish(Message):
@@ -203,7 +212,7 @@ class Bye(Message):
     type: Literal["bye"] = "bye"
 
 
-Down = Begin | Spec | Cut | Finish | Committed | LeaseOk | Document | Film | Sealed
+Down = Begin | Spec | Cut | Hold | Finish | Committed | LeaseOk | Document | Film | Sealed
 Up = Alive | State | Journal | Documented | Fault | Warn | Stream | Drained | Bye
 
 _DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="type")])

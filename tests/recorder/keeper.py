@@ -25,6 +25,7 @@ class Keeper:
         self.slices: dict[str, journal.Slice] = {}
         self.stored: set[str] = set()
         self.gaps: list[journal.Gap] = []
+        self.pauses: list[journal.Paused] = []
         self.lost: list[str] = []
         self.statuses: list[Status] = []
         self.faults: list[pipe.Fault] = []
@@ -97,6 +98,8 @@ class Keeper:
                     self.lost.append(entry.key)
                 case journal.Gap():
                     self.gaps.append(entry)
+                case journal.Paused():
+                    self.pauses.append(entry)
                 case _:
                     pass
         self._committed = n

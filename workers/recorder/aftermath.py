@@ -25,6 +25,7 @@ class Aftermath:
     began: bool = False  # there was an earlier process
     t0_ms: int | None = None
     end_90k: int | None = None  # its last closed slice ends here
+    held_90k: int | None = None  # on hold since this edge
     ends_90k: dict[str, int] = field(default_factory=dict)  # where each track's last slice ends
     opened: dict[str, journal.Opened] = field(default_factory=dict)  # by name: slices of single streams
     unsent: dict[str, tuple[int, Upload]] = field(default_factory=dict)  # key → (entry's number, slice)
@@ -53,6 +54,10 @@ def aftermath(spool: Spool) -> Aftermath:
                 _, slice_ = found.unsent.pop(entry.key, (0, None))
                 if slice_ is not None and (spool.folder / slice_.file).exists():
                     found.stored[entry.key] = slice_
+            case journal.Held():
+                found.held_90k = entry.at_90k
+            case journal.Paused():
+                found.held_90k = None
             case journal.Lost():
                 found.unsent.pop(entry.key, None)
             case _:

@@ -112,6 +112,7 @@ class Recorder:
         self._gone = asyncio.Event()
         self._fatal = False
         self._t0_ms = begin.t0_ms
+        self._held_90k = begin.held_90k  # on hold since this edge when we began
         self._died_at_90k: int | None = None  # an earlier process of this spool got so far
         self.on_orphaned: Callable[[], object] = lambda: None
 
@@ -217,6 +218,7 @@ class Recorder:
         if self._studio is not None:
             self._studio.remember()
         self._t0_ms = begin.t0_ms if begin.t0_ms is not None else found.t0_ms
+        self._held_90k = found.held_90k if begin.held_90k is None else begin.held_90k
         self._died_at_90k = found.end_90k
         self._captured |= found.end_90k is not None
         if found.began and self._died_at_90k is None:
@@ -268,7 +270,7 @@ class Recorder:
         begin = self._begin
         address = begin.channel_address or begin.spec.channel
         self._take = Take(
-            begin.model_copy(update={"t0_ms": self._t0_ms}),
+            begin.model_copy(update={"t0_ms": self._t0_ms, "held_90k": self._held_90k}),
             self._clock,
             self._open_channel(address, self._clock),
             self._spool.folder,
@@ -281,6 +283,8 @@ class Recorder:
             on_stream=self._stream,
             on_open=self._opened,
             on_hole=self._hole,
+            on_held=self._hold_begins,
+            on_paused=self._hold_ends,
             before=Before(self._found.ends_90k, self._died_at_90k),
             download=lambda url: download(url, settings().allow_networks),
         )
@@ -354,6 +358,17 @@ class Recorder:
     def _hole(self, track: str, start_90k: int, end_90k: int, cause: str, state: HoleState) -> None:
         assert state in (HoleState.LOST, HoleState.PAUSED)
         self._fact(journal.Gap(track=track, start_90k=start_90k, end_90k=end_90k, cause=cause, state=state))
+
+    def _hold_begins(self, at_90k: int) -> None:
+        self._fact(journal.Held(track=MIX, at_90k=at_90k))
+
+    def _hold_ends(self, start_90k: int, end_90k: int) -> None:
+        """What lies between an earlier process's last frame and the hold is lost, and only that."""
+        if self._died_at_90k is not None:
+            if self._died_at_90k < start_90k:
+                self._hole(MIX, self._died_at_90k, start_90k, "the recorder died", HoleState.LOST)
+            self._died_at_90k = end_90k
+        self._fact(journal.Paused(track=MIX, start_90k=start_90k, end_90k=end_90k))
 
     def _opened(self, track: str, start_90k: int, file: str, shape: str) -> None:
         self._spool.append(journal.Opened(track=track, start_90k=start_90k, file=file, shape=shape))
@@ -489,6 +504,10 @@ class Recorder:
                 self._studio.order(message)
             case pipe.Finish():
                 self._finish(cancel=message.cancel)
+            case pipe.Hold() if self._take is not None:
+                self._take.hold(message.on)
+            case pipe.Hold():
+                self._begin = self._begin.model_copy(update={"on_hold": message.on})
             case pipe.Cut() if self._take is not None:
                 self._take.cut(message.at_90k)
             case pipe.Spec():

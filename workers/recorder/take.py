@@ -1,32 +1,35 @@
 """A take: one tenure's capture of one channel, from joining it to the last closed slice.
 
-The shell round the programme: it keeps the recording clock, follows who is there, and says when it is over.
+The shell round what is made: it keeps the recording clock, follows who is there, and says when it is over. On hold it
+stays in the channel and makes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from models.vocabulary import keys, pipe
-from models.vocabulary.channel import Anchor, Channel, ChannelEvent, EventKind, Layer, Room, Track, Unit
+from models.vocabulary import pipe
+from models.vocabulary.channel import Anchor, Channel, ChannelEvent, EventKind, Layer, Room, Track, TrackKind, Unit
 from models.vocabulary.errors import ChannelUnreachable
 from models.vocabulary.spec import Mode, RecordingSpec
 from models.vocabulary.ticks import frame_at_or_after, frame_tick, seconds, ticks
 from models.vocabulary.timing import Clock
 from workers.recorder.capture.reception import Change, Reception
 from workers.recorder.capture.roster import Roster
+from workers.recorder.chores import Chores
 from workers.recorder.individual.ensemble import CUT_WAIT_90K, Before, Ensemble, OnHole, OnOpen, stream_name
-from workers.recorder.mixer.director import Director, doubts
+from workers.recorder.mixer.director import doubts
 from workers.recorder.mixer.gallery import Download, download
 from workers.recorder.mixer.layers import first_layer
 from workers.recorder.mixer.valve import Valve
-from workers.recorder.programme import Programme
+from workers.recorder.pause import Pause
 from workers.recorder.segment.slices import ClosedSlice
+from workers.recorder.stretch import Stretch
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +74,8 @@ class Take:
         on_stream: Callable[[Change, int], None] = lambda _change, _at_ms: None,
         on_open: OnOpen = lambda *_: None,
         on_hole: OnHole = lambda *_: None,
+        on_held: Callable[[int], None] = lambda _at_90k: None,
+        on_paused: Callable[[int, int], None] = lambda _start_90k, _end_90k: None,
         before: Before | None = None,
         download: Download = download,
     ) -> None:
@@ -89,6 +94,8 @@ class Take:
         self._download = download
 
         self._on_stream, self._on_open, self._on_hole = on_stream, on_open, on_hole
+        self._on_held = on_held  # nothing is recorded from this edge on
+        self._on_paused = on_paused  # nothing was to be recorded from this edge to that
         self._before = before
 
         self._roster = Roster(begin.spec)
@@ -96,18 +103,20 @@ class Take:
         self._look_at_s = 0.0
         self._delay_s = begin.spec.playout_delay_ms / 1000
         self._zero: Zero | None = None
-        self._programme: Programme | Ensemble | None = None
-        self._director: Director | None = None
+        self._made: Stretch | Ensemble | None = None
+        self._head_90k = resume_at_90k
+        self._pause = Pause(begin.spec.slice_s, wanted=begin.on_hold)
         self._valve = Valve(begin.spec.video.fps)
         self._layers: dict[str, Layer] = {}  # asked for, by track
         self._ending: Reason | None = None
         self._until_90k: int | None = None
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._chores = Chores(self._broke)
         self._broken: BaseException | None = None
         self._is_over = False
         self._synced = False  # it is known who is there
         self._opened_at_s = 0.0
+        self._asked_at_s = 0.0  # when it was last looked whether anybody is there
         self.late_ms = 0.0
         self.last_user_90k = begin.last_user_90k
 
@@ -126,10 +135,16 @@ class Take:
         """Record up to a slot's edge; before the clock has a zero there is nothing to wait for."""
         if self._zero is None:
             self._ending = self._ending or "cut"
-        if isinstance(self._programme, Ensemble):
-            self._programme.cut(at_90k)
+        if isinstance(self._made, Ensemble):
+            self._made.cut(at_90k)
             at_90k += CUT_WAIT_90K  # key units are where they are
         self._end_at(at_90k)
+        self._changed.set()
+
+    def hold(self, on: bool) -> None:
+        """Mixing only. Record nothing from the next slot's edge on, or record again from the next one on."""
+        self._pause.want(on, None if self._zero is None else self.position_90k)
+        self._prepare()
         self._changed.set()
 
     def _end_at(self, tick_90k: int) -> None:
@@ -141,8 +156,8 @@ class Take:
         before = {track.id: self._roster.takes(track) for track in self._roster.tracks()}
         self._spec = spec.model_copy(update={"video": self._spec.video, "slice_s": self._spec.slice_s})
         self._roster.respec(self._spec)
-        if self._director is not None:
-            self._director.respec(self._spec)
+        if isinstance(self._made, Stretch):
+            self._made.respec(self._spec)
         for track in self._roster.tracks():
             if self._roster.takes(track) != before[track.id]:  # a track that is asked for again may stumble
                 self._follow(track)
@@ -177,24 +192,28 @@ class Take:
             anchored=begin.anchor is not None,
         )
         await self._channel.open(room)
-        self._opened_at_s = self._clock.now()
-        self._beside(self._follow_events())
+        self._opened_at_s = self._asked_at_s = self._clock.now()
+        self._chores.do(self._follow_events())
         try:
             self._on_joined()
             self._resume_clock()
-            while self._programme is None and not self._over():
+            while True:
+                if self._made is not None and self._has_come():
+                    await self._produce(self._made)
+                if self._over() or self._until_90k is not None:
+                    return Ending(self._ending or "cut", self._head_90k)
                 await self._nap()
-            if self._programme is None:
-                return Ending(self._ending or "cut", self._resume_at_90k)
-            return await self._produce(self._programme)
         finally:
             self._is_over = True
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            if self._director is not None:
-                await self._director.close()
+            if self._made is not None:
+                self._drop(self._made)
+            await self._chores.close()
             await self._channel.close()
+
+    def _has_come(self) -> bool:
+        """What a hold ends with waits for its edge: until then the hold may be wished back."""
+        until_90k = self._pause.until_90k
+        return until_90k is None or self.position_90k >= until_90k
 
     def _resume_clock(self) -> None:
         """A later tenure finds the zero that an earlier one has set."""
@@ -206,17 +225,51 @@ class Take:
         if at_s is None:
             at_s = self._clock.now() - (self._clock.wall_ms() - self._begin.t0_ms) / 1000
         self._zero = Zero(at_s, self._begin.t0_ms, self._channel.anchor(at_s))
-        self._start(max(self._resume_at_90k, self.position_90k))
+        now_90k = max(self._resume_at_90k, self.position_90k)
+        self._pause.resume(self._begin.held_90k, now_90k)
+        if self._pause.from_90k is None:
+            self._start(now_90k)
+            return
+        if self.last_user_90k is not None:  # nobody was idle on hold
+            idle_90k = max(0, self._pause.from_90k - self.last_user_90k)
+            self.last_user_90k = max(self.last_user_90k, self.position_90k - idle_90k)
+        if self._begin.held_90k is None:
+            self._on_held(self._pause.from_90k)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Have something ready for when a hold is to end, and nothing while nobody knows when."""
+        if not self._pause.is_held:
+            return
+        until_90k = self._pause.until_90k
+        if isinstance(self._made, Stretch) and self._made.first_90k != until_90k:
+            self._drop(self._made)
+        if self._made is None and until_90k is not None and self._ending is None:
+            self._start(until_90k)
+            for track in self._roster.tracks():
+                if track.kind is TrackKind.VIDEO and self._roster.takes(track):
+                    self._want_key(track.id)
 
     def _start(self, from_90k: int) -> None:
         assert self._zero is not None
         first_90k = self._grid(from_90k)
         if self._mixes:
-            self._programme = self._mixing(first_90k, self._zero.t0_ms)
+            self._made = self._mixing(first_90k, self._zero.t0_ms)
         else:
-            self._programme = self._copying(first_90k, self._zero.t0_ms)
-        self._on_first_frame(first_90k)
+            self._made = self._copying(first_90k, self._zero.t0_ms)
+        if not self._pause.is_held:
+            self._on_first_frame(first_90k)
         self._changed.set()
+
+    def _drop(self, made: Stretch | Ensemble) -> None:
+        """Of what was not finished nothing counts but what lies on disk."""
+        self._made = None
+        made.abort()
+        self._let_go(made)
+
+    def _let_go(self, made: Stretch | Ensemble) -> None:
+        if isinstance(made, Stretch):
+            self._chores.do(made.close())
 
     def _copying(self, first_90k: int, t0_ms: int) -> Ensemble:
         ensemble = Ensemble(
@@ -236,49 +289,62 @@ class Take:
                 ensemble.follow(track)
         return ensemble
 
-    def _mixing(self, first_90k: int, t0_ms: int) -> Programme:
-        begin = self._begin
-
-        def name(start_90k: int) -> str:
-            spec = begin.spec
-            return Path(keys.segment_key((), begin.sid, spec.cname, t0_ms, start_90k, begin.epoch)).name
-
-        programme = Programme(
+    def _mixing(self, first_90k: int, t0_ms: int) -> Stretch:
+        stretch = Stretch(
             self._spec,
+            self._begin,
+            self._clock,
             self._folder,
             first_90k=first_90k,
-            name=name,
+            t0_ms=t0_ms,
+            download=self._download,
             on_slice=self._on_slice,
             on_warning=self._on_warning,
             want_key=self._want_key,
         )
-        self._director = Director(
-            self._spec, programme, self._clock, t0_ms=t0_ms, download=self._download, on_warning=self._on_warning
-        )
+        stretch.hurry(self._valve.open)
         for sentence in doubts(self._spec, self._channel.caps.sources):
             self._on_warning(sentence)
-        return programme
+        return stretch
 
-    async def _produce(self, programme: Programme | Ensemble) -> Ending:
+    async def _produce(self, made: Stretch | Ensemble) -> None:
+        """Record up to the end, or to a hold's edge."""
         fps = self._spec.video.fps
-        n = frame_at_or_after(programme.position_90k, fps)
+        n = frame_at_or_after(made.first_90k, fps)
         try:
-            while (until := self._until_90k) is None or frame_tick(n, fps) < until:
+            if self._pause.is_held:
+                self._goes_on(made.first_90k)
+            while not self._ends_at(frame_tick(n, fps)):
                 await self._due(frame_tick(n, fps))
-                if self._until_90k is not None and frame_tick(n, fps) >= self._until_90k:
+                if self._ends_at(frame_tick(n, fps)):
                     break
-                if isinstance(programme, Programme):
-                    self._show(programme, frame_tick(n, fps))
-                elif programme.handed_over:
+                if isinstance(made, Stretch):
+                    self._show(made, frame_tick(n, fps))
+                elif made.handed_over:
                     break
-                programme.advance(frame_tick(n + 1, fps))
+                made.advance(frame_tick(n + 1, fps))
                 n += 1
                 self._over()
-            self._is_over = True
-            return Ending(self._ending or "cut", programme.finish(frame_tick(n, fps)))
+            self._is_over = self._pause.limit_90k is None
+            self._head_90k = made.finish(frame_tick(n, fps))
         except BaseException:
-            programme.abort()
+            self._drop(made)
             raise
+        self._made = None
+        self._let_go(made)
+        if self._pause.limit_90k is not None:
+            self._pause.reached()
+            self._on_held(self._head_90k)
+
+    def _goes_on(self, first_90k: int) -> None:
+        """The hold is over."""
+        assert self._pause.from_90k is not None
+        self._on_paused(self._pause.from_90k, first_90k)
+        self._pause.over()
+        self._on_first_frame(first_90k)
+
+    def _ends_at(self, tick_90k: int) -> bool:
+        return any(end is not None and tick_90k >= end for end in (self._until_90k, self._pause.limit_90k))
 
     async def _due(self, tick_90k: int) -> None:
         """Wait until a frame may be drawn: its time and the playout delay are over."""
@@ -290,26 +356,25 @@ class Take:
         else:
             await asyncio.sleep(0)  # behind: catch up, but let units and orders in
         self.late_ms = max(0.0, (self._clock.now() - due_s) * 1000)
-        if self._director is not None and self._spec.has_video and self._valve.tick(self.late_ms):
-            self._turned()
+        if isinstance(self._made, Stretch) and self._spec.has_video and self._valve.tick(self.late_ms):
+            self._turned(self._made)
 
-    def _turned(self) -> None:
+    def _turned(self, stretch: Stretch) -> None:
         """The valve has opened or closed."""
-        assert isinstance(self._programme, Programme)
-        self._programme.hurry(self._valve.open)
+        stretch.hurry(self._valve.open)
         self._on_warning(
             "this machine cannot keep up: pictures are encoded with less care"
             if self._valve.open
             else "this machine keeps up again: pictures are encoded with all care"
         )
 
-    def _show(self, programme: Programme, tick_90k: int) -> None:
+    def _show(self, stretch: Stretch, tick_90k: int) -> None:
         if not self._spec.has_video:
             return
         self._roster.look(tick_90k + ticks(self._delay_s))
-        assert self._director is not None
-        if self._director.show(self._roster.seen(), tick_90k) and self._channel.caps.layers:
-            self._choose_layers(self._director.layers)
+        layers = stretch.show(self._roster.seen(), tick_90k)
+        if layers is not None and self._channel.caps.layers:
+            self._choose_layers(layers)
 
     def _choose_layers(self, wanted: Mapping[str, Layer]) -> None:
         """Ask anew for tracks whose cell needs another layer than they come in."""
@@ -327,11 +392,16 @@ class Take:
             self._look_at_s = now_s + LOOK_EVERY_S
             for change in self._reception.look(now_s):
                 self._streams(change)
+        since_s, self._asked_at_s = now_s - self._asked_at_s, now_s
+        if self._pause.wanted:  # no idle time runs
+            self._opened_at_s += since_s
+            if self.last_user_90k is not None:
+                self.last_user_90k += ticks(since_s)
         if self._roster.present:
             self._opened_at_s = now_s
             if self._zero is not None:
                 self.last_user_90k = self.position_90k
-        elif self._ending is None:
+        elif self._ending is None and not self._pause.wanted:
             idle_s = now_s - self._opened_at_s
             if self._zero is not None and self.last_user_90k is not None and self._synced:
                 idle_s = seconds(self.position_90k - self.last_user_90k)
@@ -353,17 +423,10 @@ class Take:
 
     # -- the channel --------------------------------------------------------------------------------------------
 
-    def _beside(self, work: Coroutine[Any, Any, object]) -> None:
-        """A task whose failure is the take's: a deaf take would record a frozen picture for ever."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._broken = self._broken or error
-            self._changed.set()
+    def _broke(self, error: BaseException) -> None:
+        """A chore's failure is the take's: a deaf take would record a frozen picture for ever."""
+        self._broken = self._broken or error
+        self._changed.set()
 
     async def _follow_events(self) -> None:
         async for event in self._channel.events():
@@ -375,12 +438,12 @@ class Take:
         at_90k = 0 if self._zero is None else max(0, ticks(event.t - self._zero.at_s))
         tracks = self._roster.tracks()
         self._roster.happened(event, at_90k)
-        if isinstance(self._programme, Ensemble):
+        if isinstance(self._made, Ensemble):
             for track in tracks:
                 if track not in self._roster.tracks():
-                    self._programme.leave(track.id, at_90k)
+                    self._made.leave(track.id, at_90k)
             if event.kind is EventKind.MUTED and event.track is not None:
-                self._programme.pause(event.track.id, at_90k)
+                self._made.pause(event.track.id, at_90k)
         match event.kind:
             case EventKind.TRACK_ADDED if event.track is not None:
                 self._follow(event.track)
@@ -404,31 +467,31 @@ class Take:
             self._reception.added(track)
         else:
             self._streams(self._reception.removed(track.id))
-        if isinstance(self._programme, Ensemble):
+        if isinstance(self._made, Ensemble):
             if wanted:
-                self._programme.follow(track)
+                self._made.follow(track)
             else:
-                self._programme.leave(track.id, max(0, self.position_90k))
+                self._made.leave(track.id, max(0, self.position_90k))
         channel = self._channel
         layer = self._layers.setdefault(track.id, first_layer(self._spec)) if wanted else Layer.HIGH
-        self._beside(channel.subscribe(track.id, self._unit, layer) if wanted else channel.unsubscribe(track.id))
+        self._chores.do(channel.subscribe(track.id, self._unit, layer) if wanted else channel.unsubscribe(track.id))
 
     def _unit(self, unit: Unit) -> None:
-        if self._is_over or (self._zero is None and self._ending is not None):
-            return  # nothing is recorded any more, or was to begin with
+        if self._is_over or (self._zero is None and (self._ending is not None or self._pause.wanted)):
+            return  # nothing is recorded any more, or is to begin with
         if self._zero is None:
             late_ms = round((self._clock.now() - unit.t) * 1000)
             self._zero = Zero(unit.t, self._clock.wall_ms() - late_ms, self._channel.anchor(unit.t))
             self._on_zero(self._zero)
             self._start(0)
-        assert self._programme is not None
         at_90k = ticks(unit.t - self._zero.at_s)
         self._roster.picture(unit.track, at_90k)
         self._streams(self._reception.unit(unit.track, unit.t))
-        self._programme.push(unit, at_90k)
+        if self._made is not None:
+            self._made.push(unit, at_90k)
 
     def _want_key(self, track_id: str) -> None:
-        self._beside(self._channel.request_keyframe(track_id))
+        self._chores.do(self._channel.request_keyframe(track_id))
 
 
 def _stepped(spec: RecordingSpec) -> RecordingSpec:
