@@ -42,6 +42,7 @@ class Segment(Base):
     state: Mapped[SegmentState] = mapped_column(enum_column(SegmentState, "state"))
     bytes: Mapped[int] = mapped_column(Big, default=0)
     md5: Mapped[str] = mapped_column(String(32), default="")
+    shape: Mapped[str] = mapped_column(String(24), default="", server_default="")  # streams.Shape, of a single sender's
     store: Mapped[str] = mapped_column(String(16), default="")  # primary | backup
 
 

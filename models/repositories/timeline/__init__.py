@@ -33,7 +33,17 @@ row of state `filled`, for the record; it counts as no hole.
 
 from models.repositories.timeline.abandonment import abandon, abandon_forsaken, drop, forsaken
 from models.repositories.timeline.gaps import begins, gap, give_up
-from models.repositories.timeline.reading import head, publishable, rows, tracks, unsent, uploaded
+from models.repositories.timeline.reading import (
+    head,
+    is_begun,
+    publishable,
+    reach,
+    rows,
+    streams,
+    tracks,
+    unsent,
+    uploaded,
+)
 from models.repositories.timeline.segments import Covered, Fenced, Reserved, reserve, stored
 
 __all__ = [
@@ -48,10 +58,13 @@ __all__ = [
     "gap",
     "give_up",
     "head",
+    "is_begun",
     "publishable",
+    "reach",
     "reserve",
     "rows",
     "stored",
+    "streams",
     "tracks",
     "unsent",
     "uploaded",

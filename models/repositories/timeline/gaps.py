@@ -18,6 +18,7 @@ from models.repositories.timeline.partition import (
     open_holes,
     tries,
 )
+from models.repositories.timeline.reading import tracks
 from models.tables import Hole, Tenure
 from models.tables.base import db_now_ms
 from models.vocabulary.states import HoleState, TenureState
@@ -64,14 +65,15 @@ def gap(
 
 def begins(session: Session, sid: str, track: str, epoch: int, owner: str, from_90k: int) -> None:
     """A tenure's first frame: it has nothing from before. What was owed to it there is lost: only a tenure that was at
-    work beside it, and lost its own copy, can have left that to it.
+    work beside it, and lost its own copy, can have left that to it. Without a name, of all tracks.
     """
     grant = grant_of(session, sid, epoch, owner)
     if grant is None or from_90k <= grant.from_90k:
         return
-    for hole in open_holes(session, sid, track, grant.from_90k, from_90k):
-        if hole.owed_epoch == epoch and hole.state == HoleState.OWED:
-            carve(session, hole, grant.from_90k, from_90k, state=HoleState.LOST, cause=hole.cause, owed=epoch)
+    for name in [track] if track else tracks(session, sid):
+        for hole in open_holes(session, sid, name, grant.from_90k, from_90k):
+            if hole.owed_epoch == epoch and hole.state == HoleState.OWED:
+                carve(session, hole, grant.from_90k, from_90k, state=HoleState.LOST, cause=hole.cause, owed=epoch)
     mine = update(Tenure).where(Tenure.sid == sid, Tenure.epoch == epoch, Tenure.owner == owner)
     run(session, mine.values(from_90k=from_90k))
 

@@ -17,6 +17,24 @@ def head(session: Session, sid: str, track: str) -> int:
     return session.scalar(select(Track.head_90k).where(Track.sid == sid, Track.track == track)) or 0
 
 
+def reach(session: Session, sid: str) -> int:
+    """First tick that no track of the recording has in the timeline yet."""
+    return session.scalar(select(func.max(Track.head_90k)).where(Track.sid == sid)) or 0
+
+
+def streams(session: Session, sid: str) -> list[tuple[str, int]]:
+    """Tracks of which a store has something, with the tick at which that begins."""
+    first = select(Segment.track, func.min(Segment.start_90k)).where(Segment.sid == sid)
+    first = first.where(Segment.state == SegmentState.STORED).group_by(Segment.track).order_by(Segment.track)
+    return [(track, start_90k) for track, start_90k in session.execute(first)]
+
+
+def is_begun(session: Session, sid: str, track: str) -> bool:
+    """Whether a segment of a track is in the timeline."""
+    mine = select(Segment.start_90k).where(Segment.sid == sid, Segment.track == track).limit(1)
+    return session.execute(mine).first() is not None
+
+
 def tracks(session: Session, sid: str) -> list[str]:
     return list(session.scalars(select(Track.track).where(Track.sid == sid).order_by(Track.track)))
 
@@ -38,17 +56,17 @@ def publishable(session: Session, sid: str, track: str, *, final: bool) -> list[
     `final` passes over owed holes; a segment that is not stored, or is in another store, still ends it.
     """
     s = Segment
-    columns = (s.start_90k, s.end_90k, s.key, s.state, s.store)
+    columns = (s.start_90k, s.end_90k, s.key, s.shape, s.state, s.store)
     listed = select(*columns).where(s.sid == sid, s.track == track).order_by(s.start_90k)
     if not final and (owed := _first_owed(session, sid, track)) is not None:
         listed = listed.where(s.start_90k < owed)
     entries: list[Entry] = []
     first_store: str | None = None
-    for start_90k, end_90k, key, state, store in session.execute(listed):
+    for start_90k, end_90k, key, shape, state, store in session.execute(listed):
         first_store = first_store or store
         if state != SegmentState.STORED or store != first_store:
             break
-        entries.append(Entry(start_90k, end_90k, key))
+        entries.append(Entry(start_90k, end_90k, key, shape))
     return entries
 
 

@@ -65,6 +65,7 @@ def reserve(
     md5: str,
     cause: str = "",
     slot_90k: int | None = None,
+    shape: str = "",
 ) -> Reserved | Covered | Fenced:
     """Give [start, end) of a track to this segment. `cause`: why there is a jump before it, if there is one.
     `slot_90k`: length of a slot, while it matters whether somebody else brings the whole one (rule 6).
@@ -110,6 +111,7 @@ def reserve(
                         state=SegmentState.RESERVED,
                         bytes=bytes_,
                         md5=md5,
+                        shape=shape,
                     )
                 )
                 session.flush()
