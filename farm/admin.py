@@ -138,6 +138,11 @@ def app_rm(appid: str) -> None:
 )
 @click.option("--most", type=click.IntRange(0), help="Recordings at once; 0: no limit.")
 @click.option("--after-end", type=click.Choice(["original", "record"]), help="What query answers after the end.")
+@click.option(
+    "--when-full",
+    type=click.Choice(["refuse", "wait"]),
+    help="A start without room: refused by the contract's 50x, or begun within 90 s of waiting.",
+)
 def app_set(
     appid: str,
     notice_url: str | None,
@@ -145,9 +150,12 @@ def app_set(
     requests_per_s: int | None,
     most: int | None,
     after_end: str | None,
+    when_full: str | None,
 ) -> None:
     """Change an app; what is not named stays. Prints it, with the secret that signs its notices."""
-    changes = AppChanges(requests_per_s=requests_per_s, max_recordings=most, query_after_end=after_end)
+    changes = AppChanges(
+        requests_per_s=requests_per_s, max_recordings=most, query_after_end=after_end, when_full=when_full
+    )
     operators = Operators(database(), settings())
     told = operators.change(appid, changes)
     if notice_url is not None or notice_secret is not None:

@@ -13,6 +13,8 @@ FIRST_MS: Final = 250
 LONGEST_MS: Final = 8_000
 #: No node had room, or none is up: nothing was lost by asking, ask again soon.
 NO_ROOM_MS: Final = 1_000
+#: From its start on a recording that no worker ever had waits so long for room: then the contract's callers give it up.
+ROOM_WITHIN_MS: Final = 90_000
 
 
 def after_deaths_ms(deaths: int) -> int:

@@ -19,7 +19,7 @@ from models.repositories import nodes, notices, recordings, resources, rooms, te
 from models.repositories.tenures import HELD, Grant
 from models.settings import Settings
 from models.tables import Recording, Segment, Tenure
-from models.vocabulary.errors import NoWorkers, Poisoned, StateUnavailable
+from models.vocabulary.errors import NoWorkers, Overloaded, Poisoned, StateUnavailable
 from models.vocabulary.events import Event
 from models.vocabulary.states import Role, Status, TenureState, Wanted, ended
 from scheduler import backoff, dispatch, endings
@@ -168,12 +168,22 @@ class Reaper:
             placed = dispatch.place(session, recording, role, deadline_ms=deadline_ms, avoid=avoid)
         except NoWorkers:
             placed = None
+        claimed = any(tenure.owner is not None for tenure in past)
         if placed is None:
-            recording.next_dispatch_ms = now_ms(session) + backoff.NO_ROOM_MS
+            _wait_for_room(session, recording, claimed=claimed)
             return None
-        if role is Role.PRIMARY and any(tenure.owner is not None for tenure in past):
+        if role is Role.PRIMARY and claimed:
             notices.say(session, recording.sid, Event.SESSION_FAILOVER, newUid=int(recording.spec["uid"]))
         return placed
+
+
+def _wait_for_room(session: Session, recording: Recording, *, claimed: bool) -> None:
+    """What was recorded in part waits as long as it takes; what never began, until its caller has given it up."""
+    now = now_ms(session)
+    if not claimed and now >= recording.created_ms + backoff.ROOM_WITHIN_MS:
+        endings.fail(session, recording, Overloaded(f"no node had room within {backoff.ROOM_WITHIN_MS // 1000} s"))
+        return
+    recording.next_dispatch_ms = now + backoff.NO_ROOM_MS
 
 
 def _is_ending(recording: Recording) -> bool:
@@ -203,7 +213,8 @@ def _mourn(session: Session, grant: Grant) -> None:
         notices.say(session, recording.sid, Event.SESSION_FAILOVER, newUid=int(recording.spec["uid"]))
         return
     sliced = select(Segment.key).where(Segment.sid == grant.sid, Segment.epoch == grant.epoch).limit(1)
-    recording.deaths = 0 if session.scalar(sliced) is not None else recording.deaths + 1
+    waited = grant.state is not TenureState.WARMING and recording.held_90k is not None  # on hold there are no slices
+    recording.deaths = 0 if waited or session.scalar(sliced) is not None else recording.deaths + 1
     recording.next_dispatch_ms = now_ms(session) + backoff.after_deaths_ms(recording.deaths)
 
 

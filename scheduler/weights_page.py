@@ -13,7 +13,8 @@ HEAD: Final = """\
 
 A node takes recordings until their weights reach its capacity. Both are in hundredths of a core; capacity is 100 for each core unless
 `REELYARD_NODE_CAPACITY` says otherwise. Placement is exact, also with several schedulers: each holds the node's row while it adds.
-A weight reserves; nothing enforces it. This page is generated: `python -m scheduler.weights_page > docs/reference/capacity.md`.
+A weight reserves; nothing enforces it. A start that finds no node with room is refused by the contract's 50x (500/502), and its resourceId stays good;
+with `reelyard app set APPID --when-full wait` it waits instead, answered by 206/65, and fails (502, "no node had room") after 90 s. This page is generated: `python -m scheduler.weights_page > docs/reference/capacity.md`.
 
 ## Mixed recording
 

@@ -26,9 +26,12 @@ def test_an_apps_receiver_and_limits_are_set_by_command(tmp_path: Path) -> None:
     first = json.loads(command("set", appid, "--notices", "http://127.0.0.1:9/hook", "--requests", "20"))
     assert first["notice_url"] == "http://127.0.0.1:9/hook"
     assert len(first["notice_secret"]) >= 24
-    second = json.loads(command("set", appid, "--after-end", "record", "--notice-secret", "mine"))
+    second = json.loads(
+        command("set", appid, "--after-end", "record", "--when-full", "wait", "--notice-secret", "mine")
+    )
     assert (second["notice_url"], second["notice_secret"]) == (first["notice_url"], "mine")
     assert second["limits"]["requests_per_s"] == 20
+    assert second["behaviour"]["when_full"] == "wait"
     refused = run("app", "set", appid, "--notices", "http://10.0.0.1/hook", cwd=tmp_path, env=env)
     assert refused.returncode == 1
     assert "REELYARD_ALLOW_NETWORKS" in refused.stderr

@@ -217,6 +217,40 @@ def test_what_waits_for_room_is_placed_when_a_worker_comes(ward: Ward) -> None:
     assert states(farm, sid) == [(1, "node-a", "primary", "dispatched")]
 
 
+def test_what_waits_for_room_is_given_up_after_a_minute_and_a_half(ward: Ward) -> None:
+    from models.repositories import apps
+    from tests.scheduler.farm import APPID
+
+    farm = ward.farm
+    with farm.database.unit() as session:
+        apps.get(session, APPID).behaviour = apps.Behaviour(when_full="wait").model_dump()
+    sid = farm.begin()
+    farm.worker("node-a", capacity=1, ttl_ms=600_000)
+    ward.later(89_000)
+    ward.round()
+    assert farm.recording(sid).status < Status.READY
+    ward.later(2_000)
+    ward.round()
+    given_up = farm.recording(sid)
+    assert given_up.status == Status.FAILED
+    assert "no node had room within 90 s" in given_up.reason
+    assert farm.tenures(sid) == []
+
+
+def test_what_was_recorded_in_part_waits_for_room_as_long_as_it_takes(ward: Ward) -> None:
+    farm = ward.farm
+    worker = farm.worker("node-a", ttl_ms=600_000)
+    sid = farm.begin()
+    worker.claim(sid)
+    worker.slice(sid)
+    worker.beat(capacity=1, ttl_ms=3_600_000)
+    ward.later(TTL_MS + 1)
+    ward.round()
+    ward.later(600_000)
+    ward.round()
+    assert farm.recording(sid).status < Status.STOPPING
+
+
 def test_an_owed_hole_is_given_up_when_nobody_can_fill_it(ward: Ward) -> None:
     farm = ward.farm
     worker = farm.worker("node-a", ttl_ms=600_000)
