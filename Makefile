@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: chaos help setup test demo up check bench-mixer bench-gateway bench-jobs soak fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: chaos chaos-jobs help setup test demo up check bench-mixer bench-gateway bench-jobs soak fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -68,6 +68,9 @@ check: $(STAMP) ## lint, format, types, import directions, migrations
 
 bench-mixer: $(STAMP) ## what a recorded minute costs, next to other tools (ARGS=--quick: does it run?)
 	$(BIN)/python -m bench.mixer $(ARGS)
+
+chaos-jobs: $(STAMP) ## 1 000 jobs at a gateway of which 30 % of the calls fail, each judged by its file (10 min; ARGS='--jobs 100')
+	$(BIN)/python -m tests.chaos.jobs $(ARGS)
 
 bench-jobs: $(STAMP) ## what 10 000 running jobs cost one scheduler, and how late their checks are (ARGS='--jobs 1000 --seconds 30')
 	$(BIN)/python -m bench.jobs $(ARGS)
