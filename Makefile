@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: chaos chaos-jobs help setup test demo up check bench-mixer bench-gateway bench-jobs soak fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: chaos chaos-jobs help setup test demo up check bench-mixer bench-gateway bench-jobs soak soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -80,6 +80,9 @@ soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from
 
 bench-gateway: $(STAMP) ## acquire and query a second, on SQLite and PostgreSQL (ARGS='--seconds 2')
 	$(BIN)/python -m bench.gateway $(ARGS)
+
+soak-tenures: $(STAMP) ## schedulers and workers as threads, whatever dies, on both databases (EXAMPLES=200 STEPS=60)
+	REELYARD_MACHINE_EXAMPLES=$${EXAMPLES:-200} REELYARD_MACHINE_STEPS=$${STEPS:-60} $(BIN)/pytest -q -p no:xdist --timeout 0 tests/tenures
 
 fuzz: fuzz-mixer fuzz-gateway ## both of these, ten minutes each
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy.orm import Session
 
 from models.database import Database
-from models.repositories import recordings
+from models.repositories import recordings, timeline
 from models.vocabulary import journal, pipe
 from models.vocabulary.errors import StateUnavailable
 from workers import bookkeeping
@@ -95,6 +95,7 @@ class Ledger:
         """Bring the state up to the journal; `also` happens in the same unit of work."""
         entries = self._spool.entries(after=self._committed)
         with self._database.unit() as session:
+            self._place_anew(session, entries)
             outcome = bookkeeping.commit(session, self._who, entries, slot_90k=slot_90k, ending=ending)
             also(session, outcome)
             self._note_user(session, last_user_90k)
@@ -104,6 +105,17 @@ class Ledger:
         refused, later = tuple(outcome.refused), tuple(outcome.later)
         self._say(pipe.Committed(n=self._committed, refused=refused, later=later))
         return outcome
+
+    def _place_anew(self, session: Session, entries: Sequence[tuple[int, journal.AnyEntry]]) -> None:
+        """What a store has, but was given up because we could not say so for too long."""
+        placed = {entry.key for _, entry in entries if isinstance(entry, journal.Slice)}
+        stored = {entry.key for _, entry in entries if isinstance(entry, journal.Stored)} - placed
+        gone = stored - timeline.known(session, self._who.sid, stored)
+        if not gone:
+            return
+        for _, entry in self._spool.entries():
+            if isinstance(entry, journal.Slice) and entry.key in gone:
+                bookkeeping.reserve(session, self._who, entry, Outcome(), slot_90k=None)
 
     def _note_user(self, session: Session, last_90k: int | None) -> None:
         if last_90k is not None and last_90k != self._noted_user_90k:

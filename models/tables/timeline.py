@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, literal_column, text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    false,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.base import Base, Big, enum_column
@@ -42,8 +52,10 @@ class Segment(Base):
     state: Mapped[SegmentState] = mapped_column(enum_column(SegmentState, "state"))
     bytes: Mapped[int] = mapped_column(Big, default=0)
     md5: Mapped[str] = mapped_column(String(32), default="")
-    shape: Mapped[str] = mapped_column(String(24), default="", server_default="")  # streams.Shape, of a single sender's
+    shape: Mapped[str] = mapped_column(String(24), default="", server_default=text("''"))  # streams.Shape, of a single sender's
     store: Mapped[str] = mapped_column(String(16), default="")  # primary | backup
+    #: fills a hole that was lost: live playlists have passed it, the final one has it
+    late: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
 
 IS_RESERVED: Final = Segment.state == literal_column("'reserved'")

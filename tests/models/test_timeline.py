@@ -448,19 +448,29 @@ def test_what_a_dead_tenure_never_stored_is_lost_after_the_grace_while_the_recor
         assert timeline.forsaken(session, grace_ms=GRACE_MS) == []
         assert holes(session) == [(10, 20, "lost", 1)]
         assert [e.key for e in timeline.publishable(session, "s1", "mix", final=False)] == ["1-0-10", "2-20-30"]
-        # The spool comes back after all.
+        # The spool comes back after all: too late for who watches live.
         assert reserve(session, dead, 10, 20) == Reserved()
         assert holes(session) == []
+        timeline.stored(session, "s1", "mix", "1-10-20", store="primary")
+        assert [e.key for e in timeline.publishable(session, "s1", "mix", final=False)] == ["1-0-10", "2-20-30"]
+        assert len(timeline.publishable(session, "s1", "mix", final=True)) == 3
 
 
-def test_a_dead_tenures_segment_is_given_up_at_once_where_another_has_captured_the_same(started: Database) -> None:
+def test_a_dead_tenures_segment_gives_way_at_once_to_who_has_a_copy(started: Database) -> None:
     with started.unit() as session:
         dead = farm.tenure(session)
         beside = farm.tenure(session, role=Role.STANDBY)
         tenures.live(session, "s1", 2, beside.owner)
         reserve(session, dead, 0, 10)
-        assert timeline.forsaken(session, grace_ms=GRACE_MS) == [], "it lives"
+        reserve(session, dead, 10, 20)
+        assert reserve(session, beside, 0, 10) == NOT_NOW
         tenures.revoke(session, "s1", 1, "its lease ran out")
-        assert timeline.forsaken(session, grace_ms=GRACE_MS) == [("s1", "mix")]
-        assert timeline.abandon_forsaken(session, "s1", "mix", grace_ms=GRACE_MS) == 1
+        assert timeline.forsaken(session, grace_ms=GRACE_MS) == []
         assert reserve(session, beside, 0, 10) == Reserved()
+        assert reserve(session, beside, 12, 22) == NOT_NOW, "half of it would go, and leave a hole"
+        assert reserve(session, beside, 10, 25) == Reserved()
+        assert segments(session) == [(0, 10, 2), (10, 25, 2)]
+        assert holes(session) == []
+        timeline.stored(session, "s1", "mix", "2-0-10", store="primary")
+        assert [e.key for e in timeline.publishable(session, "s1", "mix", final=False)] == ["2-0-10"]
+        assert reserve(session, dead, 0, 10) == Covered()

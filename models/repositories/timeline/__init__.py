@@ -44,7 +44,7 @@ from models.repositories.timeline.reading import (
     unsent,
     uploaded,
 )
-from models.repositories.timeline.segments import Covered, Fenced, Reserved, reserve, stored
+from models.repositories.timeline.segments import Covered, Fenced, Reserved, known, reserve, stored
 
 __all__ = [
     "Covered",
@@ -59,6 +59,7 @@ __all__ = [
     "give_up",
     "head",
     "is_begun",
+    "known",
     "publishable",
     "reach",
     "reserve",

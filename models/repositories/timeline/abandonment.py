@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from models.repositories.statements import changed, run
-from models.repositories.timeline.arbitration import CAPTURING, Claimant
+from models.repositories.timeline.arbitration import Claimant
 from models.repositories.timeline.partition import NO_HOLE, dig
 from models.tables import Hole, Segment, Tenure
 from models.tables.base import db_now_ms
 from models.tables.timeline import IS_RESERVED
-from models.vocabulary.states import HoleState, Role, TenureState
+from models.vocabulary.states import HoleState, TenureState
 
 LOST_WITH_ITS_WORKER: Final = "the worker was lost before its upload"
 
@@ -29,10 +29,7 @@ def forsaken(session: Session, *, grace_ms: int, limit: int = 200) -> list[tuple
 
 
 def abandon_forsaken(session: Session, sid: str, track: str, *, grace_ms: int) -> int:
-    """Give up what tenures that ended `grace_ms` ago reserved and never stored. How many segments.
-
-    Where a tenure at work has captured the same time, its copy waits for just this: there the grace is none.
-    """
+    """Give up what tenures that ended `grace_ms` ago reserved and never stored. How many segments."""
     return _unreserve(session, sid, track, LOST_WITH_ITS_WORKER, _nobody_uploads(grace_ms))
 
 
@@ -53,16 +50,23 @@ def drop(session: Session, sid: str, track: str, epoch: int, key: str, cause: st
     return _unreserve(session, sid, track, cause, Segment.epoch == epoch, Segment.key == key) > 0
 
 
+def take_over(session: Session, sid: str, track: str, start_90k: int, end_90k: int) -> bool | None:
+    """Somebody has a copy of [start, end): what ended tenures have reserved of it, and nobody uploads, gives way at
+    once. Whether live playlists had passed any of it; None: nothing gave way.
+    """
+    within = (Segment.start_90k >= start_90k, Segment.end_90k <= end_90k, _nobody_uploads(0))
+    found = select(Segment.late).where(Segment.sid == sid, Segment.track == track, IS_RESERVED, *within)
+    late = list(session.scalars(found))
+    if not late or _unreserve(session, sid, track, LOST_WITH_ITS_WORKER, *within) != len(late):
+        return None
+    return any(late)
+
+
 def _nobody_uploads(grace_ms: int) -> ColumnElement[bool]:
     """Judged from outside: nobody can tell a dead worker from an unreachable one, which may have uploaded it."""
-    beside = aliased(Tenure)
-    copied = select(beside.epoch).where(beside.sid == Segment.sid, beside.epoch != Segment.epoch)
-    copied = copied.where(
-        beside.state.in_(CAPTURING), beside.role != Role.FINALISER, beside.from_90k <= Segment.start_90k
-    )
-    late = Tenure.ended_ms <= db_now_ms() - grace_ms
     over = select(Tenure.epoch).where(Tenure.sid == Segment.sid, Tenure.epoch == Segment.epoch)
-    return over.where(Tenure.state == TenureState.ENDED, late | copied.exists()).exists()
+    over = over.where(Tenure.state == TenureState.ENDED, Tenure.ended_ms <= db_now_ms() - grace_ms)
+    return over.exists()
 
 
 def _unreserve(session: Session, sid: str, track: str, cause: str, *which: Any) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
+
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
@@ -10,6 +13,8 @@ from models.tables import Hole, Segment, Track
 from models.tables.timeline import IS_RESERVED
 from models.vocabulary.playlist import Entry
 from models.vocabulary.states import HoleState, SegmentState
+
+PRIMARY: Final = "primary"
 
 
 def head(session: Session, sid: str, track: str) -> int:
@@ -50,21 +55,23 @@ def rows(session: Session, sid: str, track: str) -> tuple[list[Segment], list[Ho
     )
 
 
-def publishable(session: Session, sid: str, track: str, *, final: bool) -> list[Entry]:
-    """What a playlist may list: the longest prefix that one store has acknowledged, up to the first owed hole.
+def publishable(
+    session: Session, sid: str, track: str, *, final: bool, stores: Collection[str] = (PRIMARY,)
+) -> list[Entry]:
+    """What a playlist may list: the longest prefix that the customer's store has acknowledged, up to the first owed hole.
 
     `final` passes over owed holes; a segment that is not stored, or is in another store, still ends it.
     """
     s = Segment
     columns = (s.start_90k, s.end_90k, s.key, s.shape, s.state, s.store)
     listed = select(*columns).where(s.sid == sid, s.track == track).order_by(s.start_90k)
+    if not final:
+        listed = listed.where(s.late.is_(False))
     if not final and (owed := _first_owed(session, sid, track)) is not None:
         listed = listed.where(s.start_90k < owed)
     entries: list[Entry] = []
-    first_store: str | None = None
     for start_90k, end_90k, key, shape, state, store in session.execute(listed):
-        first_store = first_store or store
-        if state != SegmentState.STORED or store != first_store:
+        if state != SegmentState.STORED or store not in stores:
             break
         entries.append(Entry(start_90k, end_90k, key, shape))
     return entries

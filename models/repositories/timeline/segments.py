@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from models.repositories.statements import moved
+from models.repositories.timeline.abandonment import take_over
 from models.repositories.timeline.arbitration import (
     Claimant,
     brought,
@@ -31,8 +33,8 @@ from models.repositories.timeline.partition import (
     tiled,
     tries,
 )
-from models.tables import Segment
-from models.vocabulary.states import SegmentState
+from models.tables import Hole, Segment
+from models.vocabulary.states import HoleState, SegmentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,37 +90,61 @@ def reserve(
             slot_start = start_90k // slot_90k * slot_90k
             if brought(session, me, slot_start, end_90k):
                 return Fenced(for_good=False)
-        holes = open_holes(session, sid, track, start_90k, min(end_90k, head))
-        if not tiled(holes, start_90k, min(end_90k, head)):
-            return Fenced(for_good=False) if undecided(session, me, start_90k, end_90k) else Covered()
-        changes = len(holes) + (end_90k > head)
+        before_90k = min(end_90k, head)
+        holes = open_holes(session, sid, track, start_90k, before_90k)
+        late = any(hole.state == HoleState.LOST for hole in holes)
+        row = Segment(
+            sid=sid,
+            track=track,
+            start_90k=start_90k,
+            end_90k=end_90k,
+            epoch=epoch,
+            key=key,
+            state=SegmentState.RESERVED,
+            bytes=bytes_,
+            md5=md5,
+            shape=shape,
+            late=late,
+        )
+        if tiled(holes, start_90k, before_90k):
+            try:
+                # A single compare-and-set that loses has changed nothing; only of several must the first be undone.
+                with session.begin_nested() if len(holes) + (end_90k > head) > 1 else nullcontext():
+                    _place(session, me, row, holes, head, cause)
+            except LostRace:
+                continue
+            return Reserved()
+        if not undecided(session, me, start_90k, end_90k):
+            return Covered()
         try:
-            # A single compare-and-set that loses has changed nothing; only of several must the first be undone.
-            with session.begin_nested() if changes > 1 else nullcontext():
-                if end_90k > head:
-                    append(session, me, head, end_90k)
-                    owe(session, me, head, start_90k, cause)
-                for hole in holes:
-                    carve(session, hole, start_90k, end_90k, state=NO_HOLE, cause=hole.cause, owed=hole.owed_epoch)
-                session.add(
-                    Segment(
-                        sid=sid,
-                        track=track,
-                        start_90k=start_90k,
-                        end_90k=end_90k,
-                        epoch=epoch,
-                        key=key,
-                        state=SegmentState.RESERVED,
-                        bytes=bytes_,
-                        md5=md5,
-                        shape=shape,
-                    )
-                )
-                session.flush()
+            with session.begin_nested():
+                _take_over(session, me, row, head, cause)
         except LostRace:
-            continue
+            return Fenced(for_good=False)
         return Reserved()
     raise AssertionError  # tries raises
+
+
+def _place(session: Session, me: Claimant, row: Segment, holes: Sequence[Hole], head_90k: int, cause: str) -> None:
+    start_90k, end_90k = row.start_90k, row.end_90k
+    if end_90k > head_90k:
+        append(session, me, head_90k, end_90k)
+        owe(session, me, head_90k, start_90k, cause)
+    for hole in holes:
+        carve(session, hole, start_90k, end_90k, state=NO_HOLE, cause=hole.cause, owed=hole.owed_epoch)
+    session.add(row)
+    session.flush()
+
+
+def _take_over(session: Session, me: Claimant, row: Segment, head_90k: int, cause: str) -> None:
+    """The dead give way to who has a copy."""
+    before_90k = min(row.end_90k, head_90k)
+    passed = take_over(session, me.sid, me.track, row.start_90k, before_90k)
+    holes = open_holes(session, me.sid, me.track, row.start_90k, before_90k)
+    if passed is None or not tiled(holes, row.start_90k, before_90k):
+        raise LostRace
+    row.late |= passed
+    _place(session, me, row, holes, head_90k, cause)
 
 
 def stored(session: Session, sid: str, track: str, key: str, *, store: str) -> bool:
@@ -126,6 +152,13 @@ def stored(session: Session, sid: str, track: str, key: str, *, store: str) -> b
     change = update(Segment).where(Segment.sid == sid, Segment.key == key, Segment.track == track)
     change = change.where(Segment.state == SegmentState.RESERVED).values(state=SegmentState.STORED, store=store)
     return moved(session, change.returning(Segment.key)) is not None
+
+
+def known(session: Session, sid: str, keys: Collection[str]) -> set[str]:
+    """Which of these keys are segments."""
+    if not keys:
+        return set()
+    return set(session.scalars(select(Segment.key).where(Segment.sid == sid, Segment.key.in_(keys))))
 
 
 def _by_key(session: Session, sid: str, key: str) -> Any | None:
