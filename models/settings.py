@@ -12,6 +12,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.vocabulary.spec import Backup, StoreAddress, StoreKeys
+
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REELYARD_", extra="ignore")
@@ -104,12 +106,34 @@ class Settings(BaseSettings):
     stores_root: Path | None = Field(
         None, description="Root below which apps may have folder stores; none: no folder stores."
     )
+    backup_store: StoreAddress | None = Field(
+        None,
+        description='Store of your own that takes files while a customer\'s store fails: JSON, `{"kind": "folder", "path": "/srv/backup"}` or `{"kind": "s3", "vendor": 11, "endpoint": "https://…", "bucket": "…"}`; none: files wait in the spool.',
+    )
+    backup_keys: SecretStr = Field(SecretStr(""), description="`accessKey:secretKey` of the backup store.")
+    backup_after_s: float = Field(
+        60.0, ge=1, description="So long a customer's store fails before files go to the backup store."
+    )
+    backup_days: int = Field(
+        7,
+        ge=1,
+        description="So long after a recording's end its files are moved from the backup store, and the customer's keys kept for it.",
+    )
     log_level: str = Field("INFO", description="Level of the log.")
 
     @field_validator("ice_addresses", "allow_networks", "notice_addresses", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
+
+    @property
+    def backup(self) -> Backup | None:
+        """The backup store, if there is one."""
+        if self.backup_store is None:
+            return None
+        access_key, _, secret_key = self.backup_keys.get_secret_value().partition(":")
+        keys = StoreKeys(access_key=access_key, secret_key=secret_key)
+        return Backup(address=self.backup_store, keys=keys, after_s=self.backup_after_s)
 
 
 @cache

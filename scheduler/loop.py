@@ -11,6 +11,7 @@ from typing import Final
 from models.database import Database
 from models.settings import Settings
 from models.vocabulary.errors import StateUnavailable
+from scheduler.backlog import Backlog
 from scheduler.broker import Broker
 from scheduler.jobs.due import Due
 from scheduler.leader import Leadership
@@ -39,6 +40,7 @@ class Loop:
         self._reaper = Reaper(database, broker, settings, now_s=now_s)
         self._due = Due(database, broker, now_s=now_s)
         self._notices = Delivery(database, settings)
+        self._backlog = Backlog(database, settings, now_s=now_s)
         self._leads = False
         self._failures = 0
 
@@ -47,6 +49,7 @@ class Loop:
         while not stop.is_set():
             stop.wait(self.round())
         self._notices.close()
+        self._backlog.close()
         try:
             self._leadership.release()
         except StateUnavailable as error:
@@ -78,5 +81,6 @@ class Loop:
             self._reaper.tick(may_reap=self._leadership.may_reap)
             self._due.tick()
             self._notices.tick()
+            self._backlog.tick()
         else:
             self._reaper.rest()

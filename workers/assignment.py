@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.repositories import recordings, tenures, timeline
 from models.vocabulary import pipe
-from models.vocabulary.spec import RecordingSpec, Secrets
+from models.vocabulary.spec import Backup, RecordingSpec, Secrets
 from models.vocabulary.states import Role
 from workers.joining import Joining
 
@@ -34,6 +34,7 @@ class Assignment:
     wall_offset_ms: int = 0  # the database's clock minus this host's
     joining: Joining = field(default_factory=lambda: Joining(""))
     writer: bool = True
+    backup: Backup | None = field(default=None, repr=False)
 
     @classmethod
     def claimed(
@@ -115,4 +116,5 @@ class Assignment:
             channel_address=self.joining.address,
             credentials=dict(self.joining.credentials),
             spool=str(spool),
+            backup=self.backup,
         )

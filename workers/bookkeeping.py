@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from models.repositories import films, notices, recordings, tenures, timeline
+from models.repositories import backups, films, notices, recordings, tenures, timeline
 from models.vocabulary import events, journal, keys, pipe
 from models.vocabulary.events import Event
 from models.vocabulary.states import HoleState, Status
@@ -68,6 +68,7 @@ def commit(
                 if entry.start_90k % slot_90k == 0 and entry.end_90k - entry.start_90k == slot_90k:
                     tenures.proven(session, who.sid, who.epoch, who.owner)
             case journal.Stored():
+                _proven(session, who, entry, outcome)
                 if timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
                     outcome.stored += 1
                 else:
@@ -79,6 +80,15 @@ def commit(
             case _:
                 pass
     return outcome
+
+
+def _proven(session: Session, who: Grantee, entry: journal.Stored, outcome: Outcome) -> None:
+    """What a proof means for the backup store's copies."""
+    told = backups.told(session, who.sid, entry.key, entry.store)
+    outcome.stored += told.moved
+    if told.first:
+        warned = {"module": int(events.Module.UPLOADER), "warnCode": events.UPLOAD_TO_BACKUP}
+        notices.say(session, who.sid, Event.WARNING, **warned)
 
 
 def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outcome, *, slot_90k: int | None) -> None:

@@ -205,7 +205,7 @@ def _watch(child: Child) -> None:
 
 def child_environment() -> dict[str, str]:
     """No secrets in a recorder's environment: it needs none of the worker's. Forks want a single thread."""
-    hidden = ("REELYARD_DATABASE_URL", "REELYARD_BROKER_URL", "REELYARD_SECRET_KEYS")
+    hidden = ("REELYARD_DATABASE_URL", "REELYARD_BROKER_URL", "REELYARD_SECRET_KEYS", "REELYARD_BACKUP_KEYS")
     kept = {k: v for k, v in os.environ.items() if k not in hidden}
     root = str(Path(__file__).resolve().parent.parent)
     kept["PYTHONPATH"] = os.pathsep.join(p for p in (root, kept.get("PYTHONPATH", "")) if p)

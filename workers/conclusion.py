@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from models.database import Database
-from models.repositories import recordings, tenures, timeline
+from models.repositories import backups, recordings, tenures, timeline
 from models.vocabulary import pipe
-from models.vocabulary.spec import RecordingSpec
+from models.vocabulary.spec import Backup, RecordingSpec
 from workers import ending
 from workers.assignment import TRACK
 from workers.bookkeeping import Grantee
@@ -18,6 +18,8 @@ from workers.publication import Publication
 
 #: Whether an ending recording is through depends on others too: looked at so often when nothing is heard here.
 LOOK_AGAIN_S: Final = 0.5
+#: … and so long for the customer's store, where there is a backup store. `stop` is still waiting then.
+BACKUP_S: Final = 10.0
 #: So long an ending recording waits for other tenures' segments that no store has acknowledged.
 OTHERS_S: Final = 8.0
 
@@ -34,7 +36,9 @@ class Conclusion:
         films: Films,
         *,
         now: Callable[[], float],
+        backup: Backup | None = None,
     ) -> None:
+        self._backup = backup
         self._database = database
         self._who = who
         self._ledger = ledger
@@ -88,10 +92,23 @@ class Conclusion:
         if not self._others_are_through():
             return False
         filmed = self._films.order_all(spec)
-        self._publication.publish(spec, final=True, filmed=filmed)
-        if not filmed or not self._publication.complete:
+        with self._database.unit() as session:
+            waiting = backups.waiting(session, self._who.sid)
+        self._publication.publish(spec, final=not waiting, filmed=filmed)
+        if filmed and not waiting and self._publication.complete:
+            self._end()
+            return True
+        return filmed and self._leave_to_backup(spec)
+
+    def _leave_to_backup(self, spec: RecordingSpec) -> bool:
+        """The customer's store does not take what is left: the backup store has it, and others will move it."""
+        if self._backup is None or self._now() < self._drained_at + min(self._backup.after_s, BACKUP_S):
             return False
-        self._end()
+        if not self._publication.hold(spec):
+            return False
+        with self._database.unit() as session:
+            self._publication.record_held(session)
+            ending.all_is_stored(session, self._who, backuped=True)
         return True
 
     def _others_are_through(self) -> bool:

@@ -82,21 +82,27 @@ def _told(fault: pipe.Fault, *, fatal: bool) -> dict[str, Any]:
     return told | {"fatal": fatal}
 
 
-def all_is_stored(session: Session, who: Grantee) -> None:
-    """8, or 20 when a fatal fault ended it; what is secret is no longer needed."""
+def all_is_stored(session: Session, who: Grantee, *, backuped: bool = False) -> None:
+    """8, or 20 when a fatal fault ended it; what is secret is no longer needed, unless files are still to be moved from
+    the backup store (`backuped`).
+    """
     row = recordings.lock(session, who.sid)
     failed = row is not None and is_condemned(row.fault)
     cause = str(row.fault.get("text", "")) if row is not None and row.fault and failed else ""
     to = Status.FAILED if failed else Status.EXITED
     if recordings.advance(session, who.sid, expect={Status.STOPPED}, to=to, cause=cause, epoch=who.epoch):
-        recordings.set_uploading(session, who.sid, "uploaded")
+        recordings.set_uploading(session, who.sid, "backuped" if backuped else "uploaded")
         if row is not None and failed and row.fault:
             said = events.error(module_of(int(row.fault.get("code", 0))), int(row.fault.get("code", 0)), cause)
             notices.say(session, who.sid, Event.ERROR, **said)
-        if row is not None and row.sliced:
+        if row is not None and backuped:
+            notices.say(session, who.sid, Event.BACKUPED, status=0, fileList=_file_list(session, row))
+        elif row is not None and row.sliced:
             notices.say(session, who.sid, Event.UPLOADING_PROGRESS, progress=10_000)
             notices.say(session, who.sid, Event.UPLOADED, status=0, fileList=_file_list(session, row))
         _exited(session, who, failed=failed)
+        if not backuped:
+            recordings.wipe_secrets(session, who.sid)
     tenures.end(session, who.sid, who.epoch, who.owner, cause or "all is stored")
 
 
@@ -107,6 +113,7 @@ def nothing_was_recorded(session: Session, who: Grantee, fault: pipe.Fault) -> N
     notices.say(session, who.sid, Event.ERROR, **said)
     notices.say(session, who.sid, Event.RECORDER_LEAVE, leaveCode=int(Leave.INIT_FAILED))
     _exited(session, who, failed=True)
+    recordings.wipe_secrets(session, who.sid)
     tenures.end(session, who.sid, who.epoch, who.owner, fault.text)
 
 
@@ -119,4 +126,3 @@ def _file_list(session: Session, row: Recording) -> list[dict[str, Any]]:
 
 def _exited(session: Session, who: Grantee, *, failed: bool) -> None:
     notices.say(session, who.sid, Event.SESSION_EXIT, exitStatus=1 if failed else 0)
-    recordings.wipe_secrets(session, who.sid)

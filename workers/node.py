@@ -68,7 +68,7 @@ class Node:
             thread = threading.Thread(target=work, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
-        Salvage(self._database, self._nursery, self._config.spool, self.supervises).start()
+        Salvage(self._database, self._nursery, self._config.spool, self.supervises, self._config.backup).start()
 
     def _take_name(self) -> None:
         """A run of this node that was killed holds the name until its time is out: wait for that, not for ever."""
@@ -152,7 +152,7 @@ class Node:
             after_ms = time.time() * 1000
             joining = self._join(session, assignment)
         offset_ms = round(database_ms - (before_ms + after_ms) / 2)
-        return replace(assignment, wall_offset_ms=offset_ms, joining=joining)
+        return replace(assignment, wall_offset_ms=offset_ms, joining=joining, backup=config.backup)
 
     def _join(self, session: Session, assignment: Assignment) -> Joining:
         if assignment.role is Role.FINALISER:

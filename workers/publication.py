@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy.orm import Session
 
 from models.database import Database
-from models.repositories import files, recordings, timeline
+from models.repositories import backups, files, recordings, timeline
 from models.vocabulary import keys, pipe, playlist
 from models.vocabulary.spec import RecordingSpec
 from workers import index
@@ -19,7 +20,12 @@ from workers.assignment import TRACK
 #: Documents of a tenure count from here; a later tenure's revisions are always higher.
 REVS_A_TENURE: Final = 1_000_000
 
+#: How much of a recording's upload its playlist may be: at 14 400 slices it is written every 40 s.
+PLAYLIST_BYTES_PER_S: Final = 50_000
+HELD_TYPE: Final = "application/octet-stream"
+
 Kind = Literal["playlist", "index"]
+Store = Literal["primary", "backup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +34,31 @@ class Sent:
     kind: Kind
     text: str
 
+    @property
+    def md5(self) -> str:
+        return hashlib.md5(self.text.encode(), usedforsecurity=False).hexdigest()
+
 
 class Publication:
     """`say` passes a document to the recorder, which puts it; `written` is told when it is in the store."""
 
-    def __init__(self, sid: str, epoch: int, database: Database, say: Callable[[pipe.Message], None]) -> None:
+    def __init__(
+        self,
+        sid: str,
+        epoch: int,
+        database: Database,
+        say: Callable[[pipe.Message], None],
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now = now
+        self._next_at = 0.0
         self._sid = sid
         self._database = database
         self._say = say
         self._rev = epoch * REVS_A_TENURE
-        self._sent: dict[str, Sent] = {}
-        self._written: dict[str, int] = {}
+        self._sent: dict[tuple[Store, str], Sent] = {}
+        self._written: dict[tuple[Store, str], int] = {}
         self.due = False  # something has changed that the documents tell
 
     def start_over(self) -> None:
@@ -47,13 +67,21 @@ class Publication:
         self._written.clear()
         self.due = True
 
-    def written(self, key: str, rev: int) -> None:
-        self._written[key] = max(rev, self._written.get(key, 0))
+    def written(self, key: str, rev: int, store: Store = "primary") -> None:
+        self._written[store, key] = max(rev, self._written.get((store, key), 0))
+
+    @property
+    def is_time(self) -> bool:
+        """Something is due; and a day's playlist of two megabytes is not written anew for every slice."""
+        return self.due and self._now() >= self._next_at
 
     @property
     def complete(self) -> bool:
-        """Whether the store has the newest of each."""
-        return all(self._written.get(key, 0) >= sent.rev for key, sent in self._sent.items())
+        """Whether the customer's store has the newest of each."""
+        return self._has_all("primary")
+
+    def _has_all(self, store: Store) -> bool:
+        return all(self._written.get(at, 0) >= sent.rev for at, sent in self._sent.items() if at[0] == store)
 
     def publish(self, spec: RecordingSpec, *, final: bool, filmed: bool = True) -> None:
         """`filmed`: every MP4 is made; before that not even the last index is the last word."""
@@ -64,24 +92,64 @@ class Publication:
             entries = timeline.publishable(session, self._sid, TRACK, final=final)
             index_text = index.render(session, row, track=TRACK, final=final and filmed)
             t0_ms = row.t0_ms
+            backed = backups.entries(session, self._sid, TRACK)
         names = (spec.file_prefix, self._sid, spec.cname)
         self._send(keys.index_key(*names), "index", index.CONTENT_TYPE, index_text, final=final)
         if entries and t0_ms is not None:
             text = playlist.render(entries, t0_ms=t0_ms, slice_s=spec.slice_s, ended=final)
             self._send(keys.playlist_key(*names), "playlist", playlist.CONTENT_TYPE, text, final=final)
+            self._next_at = self._now() + len(text) / PLAYLIST_BYTES_PER_S
+        if backed and t0_ms is not None:
+            self._send_own_playlist(spec, backed, t0_ms)
         self.due = False
+
+    def _send_own_playlist(self, spec: RecordingSpec, backed: list[playlist.Entry], t0_ms: int) -> None:
+        """The backup store's, of what it has."""
+        key = keys.playlist_key(spec.file_prefix, self._sid, spec.cname)
+        text = playlist.render(backed, t0_ms=t0_ms, slice_s=spec.slice_s, ended=False)
+        self._send(key, "playlist", playlist.CONTENT_TYPE, text, final=False, store="backup")
+
+    def hold(self, spec: RecordingSpec) -> bool:
+        """The last words, to be moved to the customer's store behind the files that they name. Whether they are safe."""
+        with self._database.unit() as session:
+            row = recordings.get(session, self._sid)
+            if row is None or row.t0_ms is None:
+                return False
+            entries = timeline.publishable(session, self._sid, TRACK, final=True, stores=("primary", "backup"))
+            index_text = index.render(session, row, track=TRACK, final=True)
+            t0_ms = row.t0_ms
+        names = (spec.file_prefix, self._sid, spec.cname)
+        text = playlist.render(entries, t0_ms=t0_ms, slice_s=spec.slice_s, ended=True)
+        last: dict[str, Any] = {"final": True, "store": "backup"}
+        self._send(keys.held_back_key(keys.playlist_key(*names)), "playlist", HELD_TYPE, text, **last)
+        self._send(keys.held_back_key(keys.index_key(*names)), "index", HELD_TYPE, index_text, **last)
+        return self._has_all("backup")
 
     def record(self, session: Session) -> None:
         """Write down what is in the store."""
-        for key, sent in self._sent.items():
-            body = sent.text.encode()
-            md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
-            files.wrote(session, self._sid, key, sent.kind, rev=sent.rev, bytes_=len(body), md5=md5, final=True)
+        for (store, key), sent in self._sent.items():
+            if store == "primary":
+                size: dict[str, Any] = {"bytes_": len(sent.text.encode()), "md5": sent.md5}
+                files.wrote(session, self._sid, key, sent.kind, rev=sent.rev, final=True, **size)
 
-    def _send(self, key: str, kind: Kind, content_type: str, text: str, *, final: bool) -> None:
-        before = self._sent.get(key)
+    def record_held(self, session: Session) -> None:
+        """Write down what the backup store holds for the end."""
+        for (store, key), sent in self._sent.items():
+            if store == "backup":
+                is_held = key.endswith(keys.HELD)
+                size: dict[str, Any] = {"bytes_": len(sent.text.encode()), "md5": sent.md5}
+                backups.hold(session, self._sid, key, "held" if is_held else "playlist", **size)
+                if is_held:
+                    there = key.removesuffix(keys.HELD)
+                    last: dict[str, Any] = {"rev": sent.rev, "final": True, "store": "backup"}
+                    files.wrote(session, self._sid, there, sent.kind, **last, **size)
+
+    def _send(
+        self, key: str, kind: Kind, content_type: str, text: str, *, final: bool, store: Store = "primary"
+    ) -> None:
+        before = self._sent.get((store, key))
         if before is not None and before.text == text:
             return
         self._rev += 1
-        self._sent[key] = Sent(self._rev, kind, text)
-        self._say(pipe.Document(key=key, content_type=content_type, text=text, rev=self._rev, final=final))
+        self._sent[store, key] = Sent(self._rev, kind, text)
+        self._say(pipe.Document(key=key, content_type=content_type, text=text, rev=self._rev, final=final, store=store))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from models.database import Database
 from models.repositories import recordings
 from models.vocabulary import journal
 from models.vocabulary.errors import ReelyardError
+from models.vocabulary.spec import Backup
 from workers.assignment import Assignment
 from workers.children import Nursery
 from workers.spool import Spool, spools
@@ -23,12 +25,18 @@ class Salvage:
     """Walks the node's spools once, one after the other; a spool whose tenure is supervised here is not its business."""
 
     def __init__(
-        self, database: Database, nursery: Nursery, root: Path, supervised: Callable[[str, str], bool]
+        self,
+        database: Database,
+        nursery: Nursery,
+        root: Path,
+        supervised: Callable[[str, str], bool],
+        backup: Backup | None = None,
     ) -> None:
         self._database = database
         self._nursery = nursery
         self._root = root
         self._supervised = supervised
+        self._backup = backup
 
     def start(self) -> None:
         left = spools(self._root)
@@ -58,4 +66,5 @@ class Salvage:
             log.warning("spool is of no tenure we know", extra={"sid": begun.sid, "epoch": begun.epoch})
             return
         log.info("salvaging a spool", extra={"sid": begun.sid, "epoch": begun.epoch})
+        assignment = replace(assignment, backup=self._backup)
         Supervision(self._database, self._nursery, self._root, assignment).run()

@@ -84,7 +84,9 @@ class Supervision:
         self._ledger = Ledger(database, self.who, self._spool, say, now=now, tag=self._tag)
         self._publication = Publication(assignment.sid, assignment.epoch, database, say)
         self._films = Films(self.who, database, say)
-        self._conclusion = Conclusion(database, self.who, self._ledger, self._publication, self._films, now=now)
+        self._conclusion = Conclusion(
+            database, self.who, self._ledger, self._publication, self._films, now=now, backup=assignment.backup
+        )
         self._settle_at = 0.0
         self._progress_at = now() + PROGRESS_S
         self._hopeless: pipe.Fault | None = None
@@ -239,7 +241,7 @@ class Supervision:
             case pipe.State():
                 self._parts_come_up(message.status)
             case pipe.Documented():
-                self._publication.written(message.key, message.rev)
+                self._publication.written(message.key, message.rev, message.store)
                 self._conclusion.stir()
             case pipe.Fault():
                 self._faulted(message)
@@ -291,7 +293,7 @@ class Supervision:
                 bookkeeping.progress(session, self.who)
         if self._ledger.ask_again(slot_90k=None if self._orders.finishing else self._orders.slot_90k):
             self._conclusion.stir()
-        if self._publication.due and self._orders.writer and not self._conclusion.has_begun:
+        if self._publication.is_time and self._orders.writer and not self._conclusion.has_begun:
             self._publication.publish(self._orders.spec, final=False)
             self._films.order_full(self._orders.spec)
         if not self._sealed and self._conclusion.is_time_to_look():

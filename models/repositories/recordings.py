@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from models.database import now_ms
 from models.repositories.statements import changed, moved, run
 from models.settings import settings
-from models.tables import Recording, Resource
+from models.tables import Backlog, Recording, Resource
 from models.tables.base import db_now_ms
 from models.vocabulary import states
 from models.vocabulary.errors import AlreadyStarted, ResourceExpired, TaskConflict, WorkerNotFound
@@ -198,5 +198,6 @@ def wipe_secrets(session: Session, sid: str) -> None:
 
 def delete_old(session: Session, *, limit: int = 500) -> int:
     """Records whose time is over, with all that hangs on them. Returns how many."""
-    old = select(Recording.sid).where(Recording.keep_until_ms < db_now_ms()).limit(limit)
+    kept = select(Backlog.sid).where(Backlog.sid == Recording.sid)  # its files are not all where they belong
+    old = select(Recording.sid).where(Recording.keep_until_ms < db_now_ms(), ~kept.exists()).limit(limit)
     return len(changed(session, delete(Recording).where(Recording.sid.in_(old)).returning(Recording.sid)))

@@ -1,5 +1,6 @@
 """The tables. Every shape that later work stands on is here from the first migration."""
 
+from models.tables.backups import Backlog, BackupCopy
 from models.tables.base import Base
 from models.tables.farm import Leader, Node, RoomPlace
 from models.tables.jobs import Job, JobAttempt
@@ -11,6 +12,8 @@ from models.tables.timeline import Hole, Segment, Track
 
 __all__ = [
     "App",
+    "Backlog",
+    "BackupCopy",
     "Base",
     "CustomerKey",
     "File",

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from models.vocabulary.streams import Stream
 from models.vocabulary.ticks import TICKS_PER_S
 
+#: What a document's name ends with while it waits in the backup store for its turn.
+HELD = ".held"
+
 
 def prefix_path(prefix: tuple[str, ...]) -> str:
     return "".join(f"{part}/" for part in prefix)
@@ -55,3 +58,13 @@ def mp4_key(prefix: tuple[str, ...], sid: str, cname: str, n: int) -> str:
 
 def index_key(prefix: tuple[str, ...], sid: str, cname: str) -> str:
     return f"{stem(prefix, sid, cname)}.json"
+
+
+def backup_key(appid: str, key: str) -> str:
+    """Where the backup store has a file: it is one store for all apps."""
+    return f"{appid}/{key}"
+
+
+def held_back_key(key: str) -> str:
+    """A document that is to stand in the customer's store, once all that it names does: never served from here."""
+    return key + HELD

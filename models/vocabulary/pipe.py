@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from models.vocabulary.errors import Scope
 from models.vocabulary.film import Shot
-from models.vocabulary.spec import RecordingSpec, Secrets
+from models.vocabulary.spec import Backup, RecordingSpec, Secrets
 from models.vocabulary.states import Role, Status
 
 PIPE_VERSION = 1
@@ -56,6 +56,7 @@ class Begin(Message):
     channel_address: str = ""  # the app's address resolved for this recording
     credentials: dict[str, str] = Field(default_factory=dict)
     spool: str  # directory of this (sid, owner), made by the worker, 0700
+    backup: Backup | None = None
 
 
 class Spec(Message):
@@ -114,6 +115,7 @@ class Document(Message):
     text: str
     rev: int
     final: bool = False
+    store: Literal["primary", "backup"] = "primary"
 
 
 class Film(Message):
@@ -167,6 +169,7 @@ class Documented(Message):
     type: Literal["documented"] = "documented"
     key: str
     rev: int
+    store: Literal["primary", "backup"] = "primary"
 
 
 class Fault(Message):

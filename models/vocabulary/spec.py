@@ -218,6 +218,14 @@ class StoreKeys(Frozen):
     __str__ = __repr__
 
 
+class Backup(Frozen):
+    """The operator's store for what a customer's store does not take; in use once that has failed for `after_s`."""
+
+    address: StoreAddress
+    keys: StoreKeys = StoreKeys()
+    after_s: float
+
+
 class Secrets(Frozen):
     """What must not be seen: encrypted in SQL, handed to the recorder through its pipe, wiped when the last upload is proven."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,8 +160,9 @@ def test_a_slice_that_vanished_is_told_and_the_rest_goes_on(tmp_path: Path) -> N
 
 
 class Told:
-    def __init__(self, store: Memory, clock: VirtualClock) -> None:
+    def __init__(self, store: Memory, clock: VirtualClock, backup: Memory | None = None) -> None:
         self.stored: list[str] = []
+        self.by_store: list[tuple[str, str]] = []
         self.written: list[int] = []
         self.trouble: list[ReelyardError] = []
         self.crashes: list[BaseException] = []
@@ -167,12 +170,138 @@ class Told:
             store,
             clock,
             random.Random(2).random,
-            on_stored=lambda key, _store: self.stored.append(key),
-            on_written=lambda _key, rev: self.written.append(rev),
+            on_stored=self._stored,
+            on_written=lambda _key, rev, _store: self.written.append(rev),
             on_trouble=self.trouble.append,
             on_lost=self.stored.append,
             on_crash=self.crashes.append,
+            backup=backup,
+            backup_after_s=60,
+            backup_address=lambda key: f"app/{key}",
         )
+
+    def _stored(self, key: str, store: str) -> None:
+        self.by_store.append((key, store))
+        if store == "primary":
+            self.stored.append(key)
+
+
+def item(folder: Path, key: str) -> Item:
+    path = folder / key
+    path.write_bytes(key.encode())
+    md5 = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()
+    return Item(key, path, len(key), md5, "video/mp2t")
+
+
+class Away:
+    """A store that answers nothing between two times, and counts how often it is asked."""
+
+    def __init__(self, clock: VirtualClock, from_s: float, to_s: float) -> None:
+        self.asked = 0
+        self._clock, self._from_s, self._to_s = clock, from_s, to_s
+
+    def __call__(self, operation: str, key: str) -> StorageError | None:
+        if operation != "put" or not self._from_s <= self._clock.now() < self._to_s:
+            return None
+        self.asked += 1
+        return StoreUnavailable("away")
+
+
+def test_six_hours_without_a_store_nothing_is_given_up_and_it_is_not_besieged(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        away = Away(clock, 600, 6 * 3_600 + 600)
+        store = Watched(away)
+        told = Told(store, clock)
+        told.uploader.writer_for(1e9)
+        for n in range(3_900):  # six and a half hours
+            told.uploader.put(item(tmp_path, f"{n:04}.ts"))
+            listed = told.stored[: next((i for i, k in enumerate(told.stored) if k != f"{i:04}.ts"), None)]
+            told.uploader.write(Text(PLAYLIST, "text/plain", "\n".join(listed), n + 1))
+            await clock.sleep_until(6.0 * n)
+        caught_up_s = clock.now()
+        assert told.uploader.unsent_bytes == 0
+        assert caught_up_s < 6.5 * 3_600
+        assert told.stored == [f"{n:04}.ts" for n in range(3_900)]  # each once, the oldest first
+        assert store.broken_promises == []
+        assert (
+            away.asked < 6 * 3_600 / 5
+        )  # the slices together and the playlist: every few seconds, not thousands at once
+        await told.uploader.close()
+
+    run_virtual(main)
+
+
+def test_the_backup_store_takes_over_after_a_minute_and_all_comes_back(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        store, backup = Watched(Away(clock, 100, 400)), Memory()
+        told = Told(store, clock, backup)
+        for n in range(100):
+            told.uploader.put(item(tmp_path, f"{n:04}.ts"))
+            await clock.sleep_until(6.0 * n)
+            if 100 < clock.now() < 160:
+                assert backup.list() == []
+        in_backup = [key for key, where in told.by_store if where == "backup"]
+        assert in_backup[0] == "0018.ts"  # the first that failed
+        assert len(in_backup) >= 40
+        assert backup.list() == [f"app/{key}" for key in sorted(in_backup)]
+        assert sorted(told.stored) == [f"{n:04}.ts" for n in range(100)]
+        assert told.uploader.unsent_bytes == 0
+        await told.uploader.close()
+
+    run_virtual(main)
+
+
+def test_who_is_in_a_hurry_does_not_wait_a_minute(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        backup = Memory()
+        told = Told(Watched(Away(clock, 0, 1e9)), clock, backup)
+        told.uploader.put(item(tmp_path, "a.ts"))
+        await clock.sleep_until(4)
+        told.uploader.hurry()
+        await clock.sleep_until(15)
+        assert told.by_store == [("a.ts", "backup")]
+        await told.uploader.close()
+
+    run_virtual(main)
+
+
+def test_stores_that_are_both_away_lose_nothing(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        told = Told(Watched(Away(clock, 0, 1_000)), clock, Memory(Away(clock, 0, 500)))
+        told.uploader.put(item(tmp_path, "a.ts"))
+        await clock.sleep_until(499)
+        assert told.by_store == []
+        await clock.sleep_until(600)
+        assert told.by_store == [("a.ts", "backup")]
+        await clock.sleep_until(1_100)
+        assert told.by_store == [("a.ts", "backup"), ("a.ts", "primary")]
+        assert any("backup store" in error.text for error in told.trouble)
+        await told.uploader.close()
+
+    run_virtual(main)
+
+
+def test_the_last_playlist_is_put_again_when_an_older_one_landed_behind_it() -> None:
+    async def main(clock: VirtualClock) -> None:
+        class Late(Watched):
+            def put(self, key: str, source: Path | bytes, **more: Any) -> None:
+                if not self.puts:  # given up by its sender, it lands a second after its successor
+                    asyncio.get_running_loop().call_later(2.0, lambda: Memory.put(self, key, source, **more))
+                    self.puts.append(key)
+                    raise StoreUnavailable("no answer")
+                super().put(key, source, **more)
+
+        store = Late()
+        told = Told(store, clock)
+        told.uploader.writer_for(100)
+        told.uploader.write(Text("k", "text/plain", "older", 1))
+        await clock.sleep_until(0.01)
+        told.uploader.write(Text("k", "text/plain", "last", 2, final=True))
+        await clock.sleep_until(30)
+        assert (store.get_range("k"), told.written[-1]) == (b"last", 2)
+        await told.uploader.close()
+
+    run_virtual(main)
 
 
 def test_only_the_newest_document_goes_and_never_two_at_once() -> None:

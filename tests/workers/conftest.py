@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,14 +49,14 @@ def _opened(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Database], Rig]]:
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Rig]]:
     """Makes a node on a database; whatever it still runs is ended with the test."""
     made: list[Rig] = []
     monkeypatch.setenv("REELYARD_STORES_ROOT", str(tmp_path / "stores"))
     monkeypatch.setenv("REELYARD_SECRET_KEYS", "a-secret-of-the-worker-that-no-recorder-sees")
 
-    def make(database: Database) -> Rig:
-        made.append(Rig(database, tmp_path))
+    def make(database: Database, **settings: Any) -> Rig:
+        made.append(Rig(database, tmp_path, **settings))
         return made[-1]
 
     yield make

@@ -28,7 +28,7 @@ SECRET = "token-in-the-clear"
 
 
 class Rig:
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, **settings: Any) -> None:
         self.database = database
         self.folder = folder
         self.store = folder / "stores" / "calls"
@@ -38,6 +38,7 @@ class Rig:
             broker_url="redis://127.0.0.1:9/0",  # nudges are a convenience: nobody listens there
             tenure_renew_ms=300,
             node_capacity=400,
+            **settings,
         )
         self.node = Node(config, database)
         self.node.start()

@@ -29,6 +29,7 @@ class Aftermath:
     ends_90k: dict[str, int] = field(default_factory=dict)  # where each track's last slice ends
     opened: dict[str, journal.Opened] = field(default_factory=dict)  # by name: slices of single streams
     unsent: dict[str, tuple[int, Upload]] = field(default_factory=dict)  # key → (entry's number, slice)
+    backed: set[str] = field(default_factory=set)  # of the unsent: the backup store has them
     stored: dict[str, Upload] = field(default_factory=dict)  # proven, the file still here
 
 
@@ -50,6 +51,8 @@ def aftermath(spool: Spool) -> Aftermath:
                 found.unsent[entry.key] = (n, entry)
             case journal.Opened():
                 found.opened[entry.file] = entry
+            case journal.Stored(store="backup"):
+                found.backed.add(entry.key)
             case journal.Stored():
                 _, slice_ = found.unsent.pop(entry.key, (0, None))
                 if slice_ is not None and (spool.folder / slice_.file).exists():

@@ -26,7 +26,7 @@ from models.vocabulary.streams import ALL, MIX
 from models.vocabulary.ticks import TICKS_PER_S
 from models.vocabulary.timing import Clock
 from stores.base import Store
-from stores.opening import open_store
+from stores.opening import open_backup, open_store
 from workers.recorder.aftermath import RECOVERED, Aftermath, Upload, aftermath, start_of
 from workers.recorder.capture.opening import open_channel
 from workers.recorder.capture.reception import Change
@@ -39,7 +39,7 @@ from workers.recorder.segment.recovery import recover
 from workers.recorder.segment.slices import ClosedSlice
 from workers.recorder.shelf import STORE, Shelf
 from workers.recorder.take import Take, Zero
-from workers.recorder.upload.uploader import PRIMARY, Item, Text, Uploader
+from workers.recorder.upload.uploader import PRIMARY, Item, StoreName, Text, Uploader
 from workers.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ class Recorder:
         self._tracks: dict[str, str] = {}  # key → the track of what is not stored yet
         self._found = Aftermath()
         self._first_90k: int | None = None  # of a single streams' recording, until it is warm
+        self._backed: set[str] = set()  # of those: the backup store has them from an earlier process
         self._committed = 0
         self._refused: set[str] = set()
         self._held: set[str] = set()  # the timeline may have room for them later
@@ -97,7 +98,8 @@ class Recorder:
         self._store_reads = True
         self._recording = False
         self._studio = self._films(sleep) if "mp4" in begin.spec.av_file_type else None
-        self._texts: list[Text] = []  # documents that came before the store was open
+        self._ending = False  # capture is over
+        self._texts: list[tuple[Text, str]] = []  # documents that came before the store was open
         self._writer_until_s = 0.0
         self._take: Take | None = None
         self._status = Status.STARTING
@@ -173,6 +175,9 @@ class Recorder:
             head_90k, reason = await self._record()
         if self._fatal:
             return 4
+        self._ending = True
+        if self._uploader is not None:
+            self._uploader.hurry()
         self._link.send(pipe.Drained(reason=reason, n=self._spool.n, head_90k=head_90k))
         await self._first_of(self._sealed, self._gone)
         if self._sealed.is_set():
@@ -209,6 +214,7 @@ class Recorder:
         begin = self._begin
         found = self._found = aftermath(self._spool)
         self._slices = found.unsent
+        self._backed = found.backed
         for key, (_, slice_) in found.unsent.items():
             self._tracks[key] = slice_.track
             self._shelf.add(key, slice_.file)
@@ -302,6 +308,8 @@ class Recorder:
     async def _open_uploader(self) -> None:
         secrets = self._secrets
         store = await self._clock.in_thread(lambda: self._open_store(self._begin.spec, secrets))
+        backup = self._begin.backup
+        appid = self._begin.spec.appid
         self._uploader = Uploader(
             store,
             self._clock,
@@ -311,10 +319,15 @@ class Recorder:
             on_trouble=self._troubled,
             on_lost=self._lost,
             on_crash=self._crash,
+            backup=None if backup is None else await self._clock.in_thread(lambda: open_backup(backup)),
+            backup_after_s=0.0 if backup is None else backup.after_s,
+            backup_address=lambda key: keys.backup_key(appid, key),
         )
+        if self._ending:
+            self._uploader.hurry()
         self._uploader.writer_for(self._writer_until_s - self._clock.now())
-        for text in self._texts:
-            self._uploader.write(text)
+        for text, where in self._texts:
+            self._uploader.write(text, where)
         self._texts.clear()
         self._hand_over()
         if self._studio is not None:
@@ -396,7 +409,7 @@ class Recorder:
         self._tracks[entry.key] = entry.track
         self._shelf.add(entry.key, entry.file)
 
-    def _stored(self, key: str, store: str) -> None:
+    def _stored(self, key: str, store: StoreName) -> None:
         self._fact(journal.Stored(track=self._tracks.get(key, MIX), key=key, store=store))
         if store == PRIMARY:
             self._trouble = ""
@@ -408,10 +421,11 @@ class Recorder:
         self._fact(journal.Lost(track=self._tracks.get(key, MIX), key=key, cause="gone from the spool"))
         self._tell(error, fatal=False)
 
-    def _written(self, key: str, rev: int) -> None:
-        self._trouble = ""
-        self._link.send(pipe.Documented(key=key, rev=rev))
-        self._ready("store")
+    def _written(self, key: str, rev: int, store: StoreName) -> None:
+        self._link.send(pipe.Documented(key=key, rev=rev, store=store))
+        if store == PRIMARY:
+            self._trouble = ""
+            self._ready("store")
 
     def _fact(self, entry: journal.Entry) -> int:
         n = self._spool.append(entry)
@@ -499,7 +513,8 @@ class Recorder:
                 if self._uploader is not None:
                     self._uploader.writer_for(message.for_s)
             case pipe.Document():
-                self._document(Text(message.key, message.content_type, message.text, message.rev))
+                text = Text(message.key, message.content_type, message.text, message.rev, message.final)
+                self._document(text, message.store)
             case pipe.Film() if self._studio is not None:
                 self._studio.order(message)
             case pipe.Finish():
@@ -527,11 +542,11 @@ class Recorder:
             if self._uploader is not None:
                 self._beside(self._reopen_store())
 
-    def _document(self, text: Text) -> None:
+    def _document(self, text: Text, store: str) -> None:
         if self._uploader is None:
-            self._texts.append(text)
+            self._texts.append((text, store))
         else:
-            self._uploader.write(text)
+            self._uploader.write(text, store)
 
     def _finish(self, *, cancel: bool) -> None:
         self._finishing = True
@@ -552,7 +567,8 @@ class Recorder:
             if key not in self._refused:
                 path = self._spool.folder / slice_.file
                 content_type = CONTENT_TYPES[path.suffix]
-                self._uploader.put(Item(key, path, slice_.bytes, slice_.md5, content_type))
+                item = Item(key, path, slice_.bytes, slice_.md5, content_type)
+                self._uploader.put(item, backed=key in self._backed)
 
     async def _first_of(self, *events: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(e.wait()) for e in events]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from models.vocabulary.errors import ReelyardError, StorageError
 from models.vocabulary.timing import Clock
@@ -16,10 +16,11 @@ from stores.base import Store
 from workers.recorder.upload.documents import DOCUMENT_TIMEOUT_S, Documents, Text
 from workers.recorder.upload.lane import Item, Lane
 
-__all__ = ["BACKUP", "DOCUMENT_TIMEOUT_S", "PRIMARY", "Item", "Text", "Uploader"]
+__all__ = ["BACKUP", "DOCUMENT_TIMEOUT_S", "PRIMARY", "Item", "StoreName", "Text", "Uploader"]
 
 PARALLEL: Final = 3
 #: What a store is called in the journal and in the timeline.
+StoreName = Literal["primary", "backup"]
 PRIMARY: Final = "primary"
 BACKUP: Final = "backup"
 #: Somebody waits for the end: so long a store may fail then before the backup store gets its chance.
@@ -33,8 +34,8 @@ class Uploader:
         clock: Clock,
         chance: Callable[[], float],
         *,
-        on_stored: Callable[[str, str], None],
-        on_written: Callable[[str, int], None],
+        on_stored: Callable[[str, StoreName], None],
+        on_written: Callable[[str, int, StoreName], None],
         on_trouble: Callable[[ReelyardError], None],
         on_lost: Callable[[str], None],
         on_crash: Callable[[BaseException], None],
@@ -64,10 +65,15 @@ class Uploader:
         documents: dict[str, Any] = {
             "writer_until": lambda: self._writer_until,
             "spawn": self._spawn,
-            "on_written": on_written,
-            "on_trouble": on_trouble,
         }
-        self._documents = Documents(store, clock, chance, **documents)
+        self._documents = Documents(
+            store,
+            clock,
+            chance,
+            on_written=lambda key, rev: on_written(key, rev, PRIMARY),
+            on_trouble=on_trouble,
+            **documents,
+        )
         self._backup: Lane | None = None
         self._backup_documents: Documents | None = None
         if backup is not None:
@@ -78,11 +84,19 @@ class Uploader:
                 parallel=PARALLEL,
                 spawn=self._spawn,
                 on_stored=self._in_backup,
-                on_trouble=on_trouble,
+                on_trouble=self._backup_failed,
                 on_gone=lambda _item: None,  # the other lane will say so
                 address=backup_address,
             )
-            self._backup_documents = Documents(backup, clock, chance, address=backup_address, **documents)
+            self._backup_documents = Documents(
+                backup,
+                clock,
+                chance,
+                on_written=lambda key, rev: on_written(key, rev, BACKUP),
+                on_trouble=self._backup_failed,
+                address=backup_address,
+                **documents,
+            )
 
     @property
     def unsent_bytes(self) -> int:
@@ -94,7 +108,7 @@ class Uploader:
         if backed:
             self._backed.add(item.key)
         self._primary.add(item)
-        self._back_up(item)
+        self._look()
 
     def write(self, text: Text, store: str = PRIMARY) -> None:
         """Newer revisions of a key replace older ones that are not on their way yet."""
@@ -147,11 +161,17 @@ class Uploader:
         self._on_trouble(error)
         self._look()
 
+    def _backup_failed(self, error: StorageError) -> None:
+        """That is nobody's fault but the operator's."""
+        self._on_trouble(StorageError(f"the backup store: {error.text}"))
+
     def _look(self) -> None:
+        if self._backup is None:
+            return
         for waiting in self._primary.waiting:
             self._back_up(waiting.item, waiting.failing_since_s)
 
-    def _back_up(self, item: Item, failing_since_s: float | None = None) -> None:
+    def _back_up(self, item: Item, failing_since_s: float | None) -> None:
         """To the backup store, if the customer's has failed for long enough: all of it, or this file."""
         if self._backup is None or item.key in self._backed or item.key in self._backup:
             return
