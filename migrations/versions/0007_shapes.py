@@ -18,7 +18,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("segment", sa.Column("shape", sa.String(24), nullable=False, server_default=""))
+    op.add_column("segment", sa.Column("shape", sa.String(24), nullable=False, server_default=sa.text("''")))
 
 
 def downgrade() -> None:

@@ -52,7 +52,9 @@ class Segment(Base):
     state: Mapped[SegmentState] = mapped_column(enum_column(SegmentState, "state"))
     bytes: Mapped[int] = mapped_column(Big, default=0)
     md5: Mapped[str] = mapped_column(String(32), default="")
-    shape: Mapped[str] = mapped_column(String(24), default="", server_default=text("''"))  # streams.Shape, of a single sender's
+    shape: Mapped[str] = mapped_column(
+        String(24), default="", server_default=text("''")
+    )  # streams.Shape, of a single sender's
     store: Mapped[str] = mapped_column(String(16), default="")  # primary | backup
     #: fills a hole that was lost: live playlists have passed it, the final one has it
     late: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
