@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 from rich.console import Console
@@ -26,6 +26,8 @@ from stores.opening import folder_below
 from workers.recorder.capture.script import load
 
 out = Console()
+#: More than any secret has.
+MAX_SECRET: Final = 4_096
 
 
 class NotMigrated(ReelyardError):
@@ -132,7 +134,11 @@ def app_rm(appid: str) -> None:
 @app.command("set")
 @click.argument("appid")
 @click.option("--notices", "notice_url", help='URL that is told what happens; "" ends it.')
-@click.option("--notice-secret", help="What signs notices; without it one is made, or the one there is stays.")
+@click.option(
+    "--notice-secret",
+    type=click.File("r"),
+    help="File of what signs notices, - for standard input; without it one is made, or the one there is stays.",
+)
 @click.option(
     "--requests", "requests_per_s", type=click.IntRange(1, 100_000), help="Requests a second; 100000: no limit."
 )
@@ -143,25 +149,35 @@ def app_rm(appid: str) -> None:
     type=click.Choice(["refuse", "wait"]),
     help="A start without room: refused by the contract's 50x, or begun within 90 s of waiting.",
 )
+@click.option(
+    "--keep-files",
+    "keep_files_days",
+    type=click.IntRange(0, 36_500),
+    help="Days that files stay in its own store; 0: for ever.",
+)
 def app_set(
     appid: str,
     notice_url: str | None,
-    notice_secret: str | None,
+    notice_secret: TextIO | None,
     requests_per_s: int | None,
     most: int | None,
     after_end: str | None,
     when_full: str | None,
+    keep_files_days: int | None,
 ) -> None:
     """Change an app; what is not named stays. Prints it, with the secret that signs its notices."""
     changes = AppChanges(
-        requests_per_s=requests_per_s, max_recordings=most, query_after_end=after_end, when_full=when_full
+        requests_per_s=requests_per_s,
+        max_recordings=most,
+        query_after_end=after_end,
+        when_full=when_full,
+        keep_files_days=keep_files_days,
     )
     operators = Operators(database(), settings())
     told = operators.change(appid, changes)
     if notice_url is not None or notice_secret is not None:
-        told |= operators.set_notices(
-            appid, told["notice_url"] if notice_url is None else notice_url, notice_secret or ""
-        )
+        secret = "" if notice_secret is None else notice_secret.read(MAX_SECRET).strip()
+        told |= operators.set_notices(appid, told["notice_url"] if notice_url is None else notice_url, secret)
     sys.stdout.write(json.dumps(told) + "\n")
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests import servers
 
+pytest_plugins = ["tests.planted"]
+
 T = TypeVar("T")
 SERVER_NAMES = ("redis", "postgresql", "s3", "janus")
 _fates = pytest.StashKey[dict[str, str]]()

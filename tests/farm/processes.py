@@ -152,12 +152,13 @@ class UpFarm(Command):
 
 
 def run(
-    *args: str, cwd: Path, env: Mapping[str, str] | None = None, within_s: float = 60
+    *args: str, cwd: Path, env: Mapping[str, str] | None = None, within_s: float = 60, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*REELYARD, *args],
         cwd=cwd,
         env=environment(env),
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=within_s,

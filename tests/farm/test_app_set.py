@@ -16,8 +16,8 @@ def test_an_apps_receiver_and_limits_are_set_by_command(tmp_path: Path) -> None:
         "REELYARD_ALLOW_NETWORKS": "127.0.0.0/8",
     }
 
-    def command(*args: str) -> str:
-        done = run("app", *args, cwd=tmp_path, env=env)
+    def command(*args: str, stdin: str | None = None) -> str:
+        done = run("app", *args, cwd=tmp_path, env=env, stdin=stdin)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -27,7 +27,7 @@ def test_an_apps_receiver_and_limits_are_set_by_command(tmp_path: Path) -> None:
     assert first["notice_url"] == "http://127.0.0.1:9/hook"
     assert len(first["notice_secret"]) >= 24
     second = json.loads(
-        command("set", appid, "--after-end", "record", "--when-full", "wait", "--notice-secret", "mine")
+        command("set", appid, "--after-end", "record", "--when-full", "wait", "--notice-secret", "-", stdin="mine\n")
     )
     assert (second["notice_url"], second["notice_secret"]) == (first["notice_url"], "mine")
     assert second["limits"]["requests_per_s"] == 20

@@ -36,10 +36,11 @@ def test_an_integration_written_from_the_contract_runs_unchanged(farm: UpFarm) -
     settings = {k: v for k, v in read_environment(farm.folder).items() if k.startswith("REELYARD_")}
 
     def listen(*args: str) -> None:
-        done = run("app", "set", ready["appid"], *args, cwd=farm.folder.parent, env=settings)
+        command = ["app", "set", ready["appid"], *args]
+        done = run(*command, cwd=farm.folder.parent, env=settings, stdin="planted-notice-secret")
         assert done.returncode == 0, done.stderr
 
-    listen("--notices", f"http://127.0.0.1:{port}/notices", "--notice-secret", "planted-notice-secret")
+    listen("--notices", f"http://127.0.0.1:{port}/notices", "--notice-secret", "-")
     given = {
         "BASE_URL": ready["url"],
         "APP_ID": ready["appid"],

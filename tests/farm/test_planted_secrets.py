@@ -48,11 +48,12 @@ def test_no_secret_of_a_whole_recording_is_seen_anywhere(farm: UpFarm) -> None:
     backend = farm.backend
 
     def listen(*args: str) -> str:
-        done = run("app", "set", backend.appid, *args, cwd=farm.folder.parent, env=environment)
+        command = ["app", "set", backend.appid, *args]
+        done = run(*command, cwd=farm.folder.parent, env=environment, stdin=PLANTED["notice"])
         assert done.returncode == 0, done.stderr
         return done.stderr
 
-    listen("--notices", receiver.url, "--notice-secret", PLANTED["notice"])
+    listen("--notices", receiver.url, "--notice-secret", "-")
     try:
         answers = Answers(farm)
         wish = {

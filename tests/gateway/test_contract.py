@@ -418,17 +418,17 @@ def test_what_nobody_expected_is_a_body_of_the_contract_and_a_log_line(
     sqlite_farm: Farm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("planted-fault")
+        raise RuntimeError("odd-fault")
 
     async def fails(client: Client) -> None:
         monkeypatch.setattr(client.farm.service, "query", broken)
         answer = await client.running("query", "r", "0" * 32)
         assert (answer.status_code, answer.json()["code"]) == (500, 500)
-        assert "planted-fault" not in answer.text
+        assert "odd-fault" not in answer.text
         assert answer.headers["X-Request-Id"] in answer.json()["reason"]
 
     over_http(sqlite_farm, fails)
-    assert "planted-fault" in caplog.text
+    assert "odd-fault" in caplog.text
 
 
 def test_a_database_that_is_away_is_504_and_not_ready(sqlite_farm: Farm) -> None:

@@ -217,9 +217,9 @@ def test_who_has_no_token_reads_nothing_where_one_is_set(sqlite_farm: Farm) -> N
 
 def test_no_channel_app_or_sid_is_shown(sqlite_farm: Farm) -> None:
     sqlite_farm.worker()
-    sid = sqlite_farm.begin("planted-channel")
+    sid = sqlite_farm.begin("hidden-channel")
     shown = str(read(sqlite_farm))
-    assert not [word for word in (sid, "planted-channel", APPID) if word in shown]
+    assert not [word for word in (sid, "hidden-channel", APPID) if word in shown]
 
 
 async def _counted(farm: Farm, times_s: Iterable[float]) -> list[object]:
