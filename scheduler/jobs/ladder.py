@@ -78,9 +78,13 @@ def _later(outcome: Outcome) -> bool:
     return outcome.http >= 500 or outcome.http in LATER
 
 
-def _foreign(outcome: Outcome) -> bool:
-    """No 404 is defined for acquire and start: whoever answered it may have passed the request on before."""
-    return outcome.http == 404
+def _foreign(job: JobView, outcome: Outcome) -> JobView | None:
+    """No 404 is defined for acquire and start: whoever answered it may have passed the request on before. So it is like a
+    50x; only one that was the answer from the first call on, "missing", is a wrong address.
+    """
+    if outcome.http != 404:
+        return None
+    return replace(job, doubt="missing" if job.tries == 0 or job.doubt == "missing" else "")
 
 
 def _wait(job: JobView, wait_ms: int, now_ms: int) -> JobView:
@@ -129,12 +133,14 @@ def _clear(job: JobView, now_ms: int) -> JobView:
 
 def _acquired(job: JobView, outcome: Outcome, now_ms: int, _chance: float) -> JobView:
     if outcome.http == 200 and outcome.resource_id:
-        return _call(job.now_about(resource_id=outcome.resource_id), Verb.START, now_ms)
+        return _call(replace(job, doubt="").now_about(resource_id=outcome.resource_id), Verb.START, now_ms)
     how = f"acquire: {outcome.in_words()}"
-    again = _later(outcome) or outcome.code == VENDOR_OVER_LOAD or _foreign(outcome)
+    foreign = _foreign(job, outcome)
+    again = _later(outcome) or outcome.code == VENDOR_OVER_LOAD or foreign is not None
+    job = foreign or replace(job, doubt="")
     if again and job.tries < len(waits.START_MS):
         return _wait(job, waits.START_MS[job.tries], now_ms)
-    if not again or _foreign(outcome):
+    if not again or job.doubt:
         return end(_over(job, now_ms, how), JobState.FAILED, Cause.REFUSED, how, now_ms)
     return _next_attempt(_over(job, now_ms, how), now_ms)
 
@@ -143,17 +149,19 @@ def _started(job: JobView, outcome: Outcome, now_ms: int, _chance: float) -> Job
     sid = outcome.sid or job.attempt.sid
     if outcome.http in (200, 201) and sid:
         return _got(job.now_about(sid=sid, sid_ms=now_ms, files=(ending.playlist(job.terms, sid),)), now_ms)
+    if (foreign := _foreign(job, outcome)) is not None:
+        return _not_found(foreign, outcome, now_ms)
+    job = replace(job, doubt="")
     if _later(outcome) or outcome.http in (200, 201):
         job = job.now_about(sid=sid)  # a 206 may tell it, too
         if job.tries < len(waits.START_MS):
             return _wait(job, waits.START_MS[job.tries], now_ms)
         return _unanswered(job, outcome, now_ms)
-    if _foreign(outcome):
-        return _not_found(job, outcome, now_ms)
     return _start_refused(job, outcome, now_ms)
 
 
 def _got(job: JobView, now_ms: int) -> JobView:
+    job = replace(job, doubt="")
     first = now_ms if job.first_sid_ms is None else job.first_sid_ms
     if job.state is JobState.STOPPING:  # it was only repeated to learn the sid
         return _call(job, Verb.STOP, now_ms)
@@ -170,10 +178,9 @@ def _unanswered(job: JobView, outcome: Outcome, now_ms: int) -> JobView:
 
 
 def _not_found(job: JobView, outcome: Outcome, now_ms: int) -> JobView:
-    """404 proves nothing. One that stays is a wrong address."""
     if job.tries < len(waits.START_MS):
         return _wait(job, waits.START_MS[job.tries], now_ms)
-    if job.state is JobState.STOPPING or job.attempt.sid:
+    if job.state is JobState.STOPPING or not job.doubt:
         return _unanswered(job, outcome, now_ms)
     how = f"start: {outcome.in_words()}"
     return end(job.now_about(ending=how), JobState.FAILED, Cause.REFUSED, how, now_ms)

@@ -69,6 +69,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "0 acquire main 200\n0 start main 404\n3 start main 201\n8 query main =4", "running"),
     Row("404 on start that stays", "0 acquire main 200\n0 start main 404\n3 start main 404\n9 start main 404\n18 start main 404",
         "failed", "refused"),
+    Row("404 on start after 50x is one more of them", "0 acquire main 200\n0 start main 503\n3 start main 503\n9 start main 503\n18 start main 404\n"
+        "18 acquire spare 200\n18 start spare 200\n23 query spare =4", "running"),
     Row("404 on acquire that stays", "0 acquire main 404\n3 acquire main 404\n9 acquire main 404\n18 acquire main 404", "failed", "refused"),
     Row("acquire 50x like start; the UIDs in turn", "0 acquire main 504\n3 acquire main 500/501\n9 acquire main 503\n18 acquire main 503\n"
         "18 acquire spare 200\n18 start spare 200\n23 query spare =4", "running"),

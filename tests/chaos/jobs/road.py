@@ -170,17 +170,19 @@ def paved(road: Road, port: int) -> Iterator[None]:
     async def run() -> None:
         server = await asyncio.start_server(road.serve, "127.0.0.1", port, limit=MAX_HEAD, backlog=512)
         opened.set()
-        await server.serve_forever()
+        try:
+            await server.serve_forever()
+        finally:
+            under_way = asyncio.all_tasks() - {task}
+            for each in under_way:
+                each.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     task = loop.create_task(run())
 
     def turn() -> None:
         with suppress(asyncio.CancelledError):
             loop.run_until_complete(task)
-        under_way = asyncio.all_tasks(loop)
-        for each in under_way:
-            each.cancel()
-        loop.run_until_complete(asyncio.gather(*under_way, return_exceptions=True))
 
     thread = threading.Thread(target=turn, daemon=True)
     thread.start()
