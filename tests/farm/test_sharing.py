@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -12,22 +10,19 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from models.vocabulary import messages
-
-PAGE = Path(__file__).parents[2] / "docs/guide/sharing-the-broker.md"
-
-
-def rules(user: str) -> list[str]:
-    [line] = re.findall(rf"^ACL SETUSER {user} (.+)$", PAGE.read_text(), re.MULTILINE)
-    return str(line).split()
+from tests.farm.sharing import user
 
 
 @pytest.fixture
 def backend(redis_url: str) -> Iterator[str]:
-    """The broker's URL as the backend has it."""
-    with redis.Redis.from_url(redis_url) as operator:
-        operator.execute_command("ACL", "SETUSER", "backend", *rules("backend"))
-        yield redis_url.replace("redis://", "redis://backend:PASSWORD@")
-        operator.execute_command("ACL", "DELUSER", "backend")
+    with user("backend", redis_url) as url:
+        yield url
+
+
+@pytest.fixture
+def farm_user(redis_url: str) -> Iterator[str]:
+    with user("farm", redis_url) as url:
+        yield url
 
 
 def test_a_backend_can_send_a_job(backend: str, redis_url: str) -> None:
@@ -62,3 +57,21 @@ def test_a_backend_cannot_send_to_another_queue(backend: str) -> None:
     with pytest.raises((OperationalError, redis.exceptions.NoPermissionError)):
         app.send_task(messages.CHECK_STEP, args=("x",), queue=messages.CHECKS_QUEUE, retry=False)
     app.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "act"),
+    [
+        ("change settings", lambda r: r.config_set("appendonly", "no")),
+        ("read settings", lambda r: r.config_get("requirepass")),
+        ("make users", lambda r: r.execute_command("ACL", "SETUSER", "another", "on")),
+        ("forget everything", lambda r: r.flushall()),
+        ("watch everybody", lambda r: r.execute_command("MONITOR")),
+        ("end the server", lambda r: r.shutdown(nosave=True)),
+        ("copy it all elsewhere", lambda r: r.execute_command("REPLICAOF", "127.0.0.1", "1")),
+    ],
+)
+def test_a_process_of_the_farm_cannot(farm_user: str, what: str, act: Callable[[redis.Redis], object]) -> None:
+    """What it can: tests/scheduler/jobs/test_process.py runs as this user."""
+    with redis.Redis.from_url(farm_user) as ours, pytest.raises(redis.exceptions.NoPermissionError):
+        act(ours)

@@ -17,6 +17,7 @@ from celery import Celery
 from redis.client import PubSub
 
 from scheduler.jobs.service import Jobs
+from tests.farm.sharing import user
 from tests.scheduler.farm import APPID, Farm
 from tests.scheduler.jobs.standin import Standin
 
@@ -34,7 +35,7 @@ def _told(events: PubSub) -> str:
     return "\n".join(found)
 
 
-def until(found: Callable[[], bool], within_s: float = 40.0) -> None:
+def until(found: Callable[[], bool], within_s: float = 90.0) -> None:
     end_s = time.monotonic() + within_s
     while not found():
         assert time.monotonic() < end_s, "it did not happen"
@@ -46,9 +47,15 @@ def test_any_celery_app_on_the_broker_may_order_a_job_and_end_it(
     sqlite_farm: Farm, standin: Standin, tmp_path: Path
 ) -> None:
     farm = sqlite_farm
+    with user("farm", farm.settings.broker_url) as ours, user("backend", farm.settings.broker_url) as theirs:
+        _ordered_and_ended(farm, standin, tmp_path, ours, theirs)
+
+
+def _ordered_and_ended(farm: Farm, standin: Standin, tmp_path: Path, ours: str, theirs: str) -> None:
+    """Each side as its user of the broker."""
     environment = os.environ | {
         "REELYARD_DATABASE_URL": farm.settings.database_url,
-        "REELYARD_BROKER_URL": farm.settings.broker_url,
+        "REELYARD_BROKER_URL": ours,
         "REELYARD_SECRET_KEYS": farm.settings.secret_keys.get_secret_value(),
         "REELYARD_GATEWAY_URL": standin.url,
     }
@@ -60,7 +67,7 @@ def test_any_celery_app_on_the_broker_may_order_a_job_and_end_it(
         ]
     events = farm.queues.pubsub()  # type: ignore[no-untyped-call] # the library has no types here
     events.psubscribe("*")
-    backend = Celery("somebody's backend", broker=farm.settings.broker_url, set_as_current=False)
+    backend = Celery("somebody's backend", broker=theirs, set_as_current=False)
     door = Jobs(farm.database, farm.broker)
     order = {"key": "lesson", "cname": "lesson", "uids": ["1", "2"], "credentials": {"key": "k", "secret": "planted-s"}}
 
