@@ -47,7 +47,7 @@ WARM_S: Final = 10.0
 PROGRESS_S: Final = 10.0
 #: From its start to its first periodic query: confirmed after 5 s, asked for its playlist after 15 s.
 BEGUN_BEFORE_MS: Final = 20_000 + waits.PERIOD_MS
-TASKS: Final = ["celery", "-A", "scheduler.app", "worker", "-P", "threads", "-c", "8", "--without-gossip",
+TASKS: Final = ["celery", "-A", "scheduler.app", "worker", "-P", "threads", "-c", "32", "--without-gossip",
                 "--without-mingle", "-Q", "reelyard.jobs,reelyard.checks"]  # fmt: skip
 
 Check = tuple[int, str]  # Unix ms, sid

@@ -249,10 +249,10 @@ def worker_argv(node: str) -> list[str]:
 
 
 def tasks_argv() -> list[str]:
-    """The worker of supervised jobs' short tasks."""
+    """The worker of supervised jobs' short tasks. A thread waits as long as the slowest call of its batch takes."""
     queues = f"{messages.JOBS_QUEUE},{messages.CHECKS_QUEUE}"
     return [
-        sys.executable, "-m", "celery", "-A", "scheduler.app", "worker", "-P", "threads", "-c", "4",
+        sys.executable, "-m", "celery", "-A", "scheduler.app", "worker", "-P", "threads", "-c", "32",
         "-n", "tasks@reelyard", "-Q", queues, "--without-gossip", "--without-mingle", "-l", "INFO",
     ]  # fmt: skip
 
