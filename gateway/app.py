@@ -11,7 +11,19 @@ from fastapi import FastAPI
 
 from gateway import answers, documents
 from gateway.middleware import RequestLine
-from gateway.routes import addresses, cloud_recording, health, jobs, metrics, notices, operators, recordings, whip
+from gateway.routes import (
+    addresses,
+    cloud_recording,
+    files,
+    health,
+    jobs,
+    join,
+    metrics,
+    notices,
+    operators,
+    recordings,
+    whip,
+)
 from gateway.runtime import Runtime
 from models import logs
 from models.database import open_database
@@ -49,9 +61,21 @@ def create_app(service: Service | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     answers.install(app)
-    for routes in (cloud_recording, recordings, notices, addresses, jobs, operators, whip, health, metrics):
+    for routes in (
+        cloud_recording,
+        recordings,
+        files,
+        notices,
+        addresses,
+        jobs,
+        operators,
+        whip,
+        join,
+        health,
+        metrics,
+    ):
         app.include_router(routes.router)
-    documents.install(app, [*cloud_recording.SHAPES, *jobs.SHAPES, *whip.SHAPES, *operators.SHAPES])
+    documents.install(app, [*cloud_recording.SHAPES, *jobs.SHAPES, *whip.SHAPES, *operators.SHAPES, *files.SHAPES])
     app.add_middleware(RequestLine)
     return app
 
