@@ -7,12 +7,15 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from gateway.wire import answers
+from gateway.wire.answers import Answer, Message, Refusal
 from gateway.wire.body import Shape
 from models.vocabulary import errors as e
 
 Responses = dict[int | str, dict[str, Any]]
 
 REF: Final = "#/components/schemas/{model}"
+ANY_REFUSAL: Final = {"anyOf": [{"$ref": REF.format(model=model.__name__)} for model in (Refusal, Message)]}
 _COMMON: Final[tuple[type[e.ReelyardError], ...]] = (
     e.BadParameter,
     e.BadBody,
@@ -29,9 +32,8 @@ def responses(*classes: type[e.ReelyardError]) -> Responses:
     found: Responses = {}
     for cls in (*_COMMON, *classes):
         description = {206: "Not completed", 201: "Done before"}.get(cls.http, "Error")
-        kept = found.setdefault(
-            cls.http, {"description": description, "content": {"application/json": {"examples": {}}}}
-        )
+        content = {"schema": ANY_REFUSAL, "examples": {}}
+        kept = found.setdefault(cls.http, {"description": description, "content": {"application/json": content}})
         kept["content"]["application/json"]["examples"][cls.__name__] = {
             "summary": cls.__doc__,
             "value": cls().body(),
@@ -39,9 +41,12 @@ def responses(*classes: type[e.ReelyardError]) -> Responses:
     return found
 
 
-def ok(description: str, example: dict[str, Any], status: int = 200) -> Responses:
-    """The answer of a route that does what it was asked to."""
-    return {status: {"description": description, "content": {"application/json": {"example": example}}}}
+def ok(description: str, example: dict[str, Any], status: int = 200, *, of: type[Answer] | None = None) -> Responses:
+    """The answer of a route that does what it was asked to; `of`: its shape, one of `answers.MODELS`."""
+    content: dict[str, Any] = {"example": example}
+    if of is not None:
+        content["schema"] = {"$ref": REF.format(model=of.__name__)}
+    return {status: {"description": description, "content": {"application/json": content}}}
 
 
 def body(model: type[Shape], example: dict[str, Any]) -> dict[str, Any]:
@@ -72,6 +77,7 @@ def _schema(app: FastAPI, shapes: list[type[Shape]]) -> dict[str, Any]:
         described = shape.model_json_schema(by_alias=True, ref_template=REF)
         schemas.update(described.pop("$defs", {}))
         schemas[shape.__name__] = described
+    schemas.update(answers.schemas(REF))
     components["securitySchemes"] = {
         "customer": {"type": "http", "scheme": "basic", "description": "Customer key and secret."},
         "operator": {"type": "http", "scheme": "bearer", "description": "REELYARD_OPERATOR_KEY of the gateway."},

@@ -12,6 +12,7 @@ from gateway.answers import answer, error_answer
 from gateway.auth import App
 from gateway.routes.reading import read
 from gateway.runtime import Runtime, runtime
+from gateway.wire.answers import Acquired, QueryAnswer, Same, StopAnswer
 from gateway.wire.body import Shape
 from gateway.wire.requests import (
     AcquireRequest,
@@ -74,7 +75,7 @@ _UPDATE: Final = _NAMES | {
     summary="Get a resourceId: the right to start one recording",
     responses={
         **documents.responses(e.ChannelNameInvalid, e.TooManyRecordings, e.AllocateTimedOut),
-        **documents.ok("The right to start", _RESOURCE),
+        **documents.ok("The right to start", _RESOURCE, of=Acquired),
     },
     openapi_extra=documents.body(AcquireRequest, _NAMES | {"clientRequest": {}}) | SECURED,
 )
@@ -91,7 +92,7 @@ async def acquire(request: Request, appid: App, run: Run) -> JSONResponse:
     responses={**documents.responses(
         e.AlreadyStarted, e.RequestNotCompleted, e.ResourceExpired, e.ResourceMismatch, e.ResourceUnreadable,
         e.TaskConflict, e.StartTimedOut, e.ChannelRefused, e.StoreRefused, e.Overloaded, e.NoWorkers, e.NotBuiltYet,
-    ), **documents.ok("It records", _SAME)},
+    ), **documents.ok("It records", _SAME, of=Same)},
     openapi_extra=documents.body(StartRequest, _START) | SECURED,
 )  # fmt: skip
 async def start(request: Request, appid: App, resource_id: ResourceId, mode: ModeName, run: Run) -> JSONResponse:
@@ -113,7 +114,7 @@ async def start(request: Request, appid: App, resource_id: ResourceId, mode: Mod
     summary="Ask how a recording stands",
     responses={
         **documents.responses(e.WorkerNotFound, e.SidMismatch, e.ServiceExiting),
-        **documents.ok("How it stands", _QUERIED),
+        **documents.ok("How it stands", _QUERIED, of=QueryAnswer),
     },
     openapi_extra=SECURED,
 )
@@ -130,7 +131,7 @@ async def query(appid: App, resource_id: ResourceId, sid: Sid, mode: ModeName, r
         **documents.responses(
             e.RequestNotCompleted, e.NoRecordedData, e.InvalidOperation, e.WorkerNotFound, e.SidMismatch
         ),
-        **documents.ok("It has ended, or is to end", _STOPPED),
+        **documents.ok("It has ended, or is to end", _STOPPED, of=StopAnswer),
     },
     openapi_extra=documents.body(StopRequest, _NAMES | {"clientRequest": {"async_stop": False}}) | SECURED,
 )
@@ -153,7 +154,7 @@ async def stop(
     description="What is not named stays as it is. Its recorder has it within half a second, without the broker within one renewal.",
     responses={
         **documents.responses(e.NotBuiltYet, e.WorkerNotFound, e.SidMismatch, e.ResourceMismatch, e.ServiceExiting),
-        **documents.ok("Changed", _SAME),
+        **documents.ok("Changed", _SAME, of=Same),
     },
     openapi_extra=documents.body(UpdateRequest, _UPDATE) | SECURED,
 )
@@ -173,7 +174,7 @@ async def update(
     description="The whole layout: a field that is left out returns to its default.",
     responses={
         **documents.responses(e.BadLayout, e.WorkerNotFound, e.SidMismatch, e.ResourceMismatch, e.ServiceExiting),
-        **documents.ok("Changed", _SAME),
+        **documents.ok("Changed", _SAME, of=Same),
     },
     openapi_extra=documents.body(UpdateLayoutRequest, _NAMES | {"clientRequest": {"mixedVideoLayout": 1}}) | SECURED,
 )

@@ -28,11 +28,13 @@ CORS: Final = {
     "Access-Control-Expose-Headers": "Location, Link, X-Request-Id",
     "Access-Control-Max-Age": "600",
 }
+Cname = Annotated[str, Path(description="The channel.")]
+Uid = Annotated[str, Path(description="The publisher's own id, 1 to 64 characters.")]
 _ROOM: Final = "/whip/{appid}/{cname}/{uid}"
 
 
 @router.options(_ROOM, summary="What a browser asks first", status_code=204)
-async def preflight(appid: str, cname: str, uid: str) -> Response:
+async def preflight(appid: AppId, cname: Cname, uid: Uid) -> Response:
     return Response(status_code=204, headers=CORS)
 
 
@@ -49,8 +51,8 @@ async def publish(
     request: Request,
     run: Run,
     appid: AppId,
-    cname: str,
-    uid: Annotated[str, Path(description="The publisher's own id, 1 to 64 characters.")],
+    cname: Cname,
+    uid: Uid,
 ) -> Response:
     try:
         token = bearer(request.headers.get("authorization", ""))
