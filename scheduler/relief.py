@@ -97,7 +97,8 @@ class Relief:
                 return None
             now = crew(tenures.of(session, sid), draining)
             wanted = wanted_size(RecordingSpec.model_validate(recording.spec))
-            proven = [t for t in now.staying if t.state is TenureState.LIVE and t.ready]
+            on_hold = recording.held_90k is not None  # nobody closes slots now
+            proven = [t for t in now.staying if t.state is TenureState.LIVE and (t.ready or on_hold)]
             if len(proven) >= wanted:
                 for tenure in now.leaving:
                     if tenures.relieve(session, sid, tenure.epoch):

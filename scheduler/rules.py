@@ -252,8 +252,8 @@ def check_update(mode: Mode, order: orders.Update) -> None:
         check(order.outputs is None, "clientRequest.rtmpPublishConfig", "is for web mode only")
     if order.outputs is not None:
         check_outputs(order.outputs, "clientRequest.rtmpPublishConfig.outputs")
-    if order.on_hold is not None:
-        raise NotBuiltYet("clientRequest.onhold: this farm does not pause recordings yet")
+    if order.on_hold is not None and mode is not Mode.MIX:
+        raise NotBuiltYet("clientRequest.onhold: this farm pauses mixed recordings only")
 
 
 def _resubscribed(spec: RecordingSpec, lists: orders.Subscription, warnings: list[str]) -> RecordingSpec:

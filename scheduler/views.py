@@ -10,7 +10,7 @@ from models.repositories.apps import Behaviour
 from models.tables import File, Hole, Notice, Recording, Segment, Tenure
 from models.vocabulary import events, keys
 from models.vocabulary.spec import RecordingSpec
-from models.vocabulary.states import HoleState, SegmentState, Status, ended
+from models.vocabulary.states import HoleState, SegmentState, Status, Wanted, ended
 from models.vocabulary.ticks import seconds
 from scheduler import faults, outbox
 
@@ -44,6 +44,8 @@ def playlist_name(recording: Recording) -> str:
 
 def queried(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
     response = {"status": recording.status} | file_list(recording, files) | {"sliceStartTime": recording.t0_ms or 0}
+    if recording.wanted is Wanted.HOLD:
+        response["onhold"] = True  # ours; without a hold the answer has the contract's fields only
     return identity(recording) | {"serverResponse": response}
 
 
@@ -88,6 +90,7 @@ def record(
     return summary(recording) | {
         "resource_id": recording.resource_id,
         "wanted_cause": recording.wanted_cause,
+        "held_since_s": None if recording.held_90k is None else seconds(recording.held_90k),
         "what_happened": _ending(recording),
         "fault": None if recording.fault is None else dict(recording.fault),
         "warnings": list(recording.warnings),

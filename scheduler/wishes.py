@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from models.database import Database
 from models.repositories import apps, notices, recordings
@@ -34,6 +34,8 @@ class Changed:
     body: dict[str, str]
     warnings: tuple[str, ...] = ()
 
+
+ON_HOLD: Final = "on hold"
 
 SpecChange = Callable[[RecordingSpec, Secrets, rules.AppTerms], tuple[RecordingSpec, Secrets, list[str]]]
 
@@ -66,14 +68,20 @@ class Wishes(Records):
         return self.record(appid, sid)
 
     def update(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Update) -> Changed:
-        """Whom it subscribes to, and the keys of its store."""
+        """Whom it subscribes to, the keys of its store, and whether it is on hold."""
 
         def change(
             spec: RecordingSpec, secrets: Secrets, terms: rules.AppTerms
         ) -> tuple[RecordingSpec, Secrets, list[str]]:
             return rules.respecified(spec, secrets, order, terms)
 
-        return self._respec(appid, mode, resource_id, sid, order, change)
+        return self._respec(appid, mode, resource_id, sid, order, change, on_hold=order.on_hold)
+
+    def hold(
+        self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change, *, on: bool = True
+    ) -> Changed:
+        """Record nothing from the next slot's edge on, or record again. Told twice is told once."""
+        return self.update(appid, mode, resource_id, sid, orders.Update(cname=order.cname, uid=order.uid, on_hold=on))
 
     def update_layout(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.UpdateLayout) -> Changed:
         """The whole layout is replaced."""
@@ -91,9 +99,6 @@ class Wishes(Records):
             return spec.model_copy(update={"layout": layout}), secrets, warnings
 
         return self._respec(appid, mode, resource_id, sid, order, change)
-
-    def hold(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change) -> dict[str, Any]:
-        return self._not_built("hold", appid, mode, resource_id, sid, order)
 
     def cancel(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change) -> dict[str, Any]:
         return self._not_built("cancel", appid, mode, resource_id, sid, order)
@@ -123,7 +128,15 @@ class Wishes(Records):
             raise
 
     def _respec(
-        self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change, change: SpecChange
+        self,
+        appid: str,
+        mode: Mode,
+        resource_id: str,
+        sid: str,
+        order: orders.Change,
+        change: SpecChange,
+        *,
+        on_hold: bool | None = None,
     ) -> Changed:
         with self._told_of_misfits(sid), self.database.unit() as session:
             lookup.check_same(lookup.running(session, appid, mode, resource_id, sid), order.cname, order.uid)
@@ -136,6 +149,8 @@ class Wishes(Records):
             spec, kept, warnings = change(*before, terms_of(apps.get(session, appid)))
             if (spec, kept) != before:
                 recordings.respec(session, sid, spec, kept)
+            if on_hold is not None:
+                recordings.want(session, sid, Wanted.HOLD if on_hold else Wanted.RUN, ON_HOLD if on_hold else "")
             for text in warnings:
                 recordings.warn(session, sid, text)
             answer = Changed(views.identity(recording), tuple(warnings))

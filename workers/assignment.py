@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.repositories import recordings, tenures, timeline
 from models.vocabulary import pipe
 from models.vocabulary.spec import Backup, RecordingSpec, Secrets
-from models.vocabulary.states import Role
+from models.vocabulary.states import Role, Wanted
 from workers.joining import Joining
 
 TRACK = "mix"
@@ -31,6 +31,8 @@ class Assignment:
     anchor: dict[str, Any] | None
     resume_at_90k: int
     last_user_90k: int | None
+    on_hold: bool = False
+    held_90k: int | None = None
     wall_offset_ms: int = 0  # the database's clock minus this host's
     joining: Joining = field(default_factory=lambda: Joining(""))
     writer: bool = True
@@ -57,6 +59,8 @@ class Assignment:
             anchor=claim.anchor,
             resume_at_90k=claim.resume_at_90k,
             last_user_90k=claim.last_user_90k,
+            on_hold=claim.wanted is Wanted.HOLD,
+            held_90k=claim.held_90k,
         )
         return assignment, claim.db_now_ms
 
@@ -93,6 +97,7 @@ class Assignment:
             t0_ms=row.t0_ms,
             anchor=row.anchor,
             last_user_90k=row.last_user_90k,
+            held_90k=row.held_90k,
             resume_at_90k=timeline.head(session, self.sid, TRACK),
         )
 
@@ -113,6 +118,8 @@ class Assignment:
             anchor=None if anchor is None else pipe.Point(clock_id=anchor["clock_id"], zero_s=anchor["zero_s"]),
             resume_at_90k=self.resume_at_90k,
             last_user_90k=self.last_user_90k,
+            on_hold=self.on_hold,
+            held_90k=self.held_90k,
             channel_address=self.joining.address,
             credentials=dict(self.joining.credentials),
             spool=str(spool),

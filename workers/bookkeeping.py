@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,9 @@ from models.vocabulary import events, journal, keys, pipe
 from models.vocabulary.events import Event
 from models.vocabulary.states import HoleState, Status
 from models.vocabulary.ticks import TICKS_PER_S
+
+#: Why there is a hole where nothing was to be recorded.
+PAUSED: Final = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,12 @@ def commit(
                 head = timeline.head(session, who.sid, entry.track)
                 if 0 < head < entry.at_90k:
                     slices_begin(session, who, entry.at_90k, head)
+                _no_hold(session, who, entry.at_90k)
                 timeline.begins(session, who.sid, entry.track, who.epoch, who.owner, entry.at_90k)
+            case journal.Held():
+                _hold_begins(session, who, entry)
+            case journal.Paused():
+                _hold_ends(session, who, entry)
             case journal.Slice():
                 reserve(session, who, entry, outcome, slot_90k=None if ending else slot_90k)
                 if entry.start_90k % slot_90k == 0 and entry.end_90k - entry.start_90k == slot_90k:
@@ -89,6 +98,41 @@ def _proven(session: Session, who: Grantee, entry: journal.Stored, outcome: Outc
     if told.first:
         warned = {"module": int(events.Module.UPLOADER), "warnCode": events.UPLOAD_TO_BACKUP}
         notices.say(session, who.sid, Event.WARNING, **warned)
+
+
+# -- hold -------------------------------------------------------------------------------------------------------
+#
+# Each tenure holds at the edge that is next when it hears of it, so two may differ by a slot. The recording's row says
+# since when it is on hold: the first one at the edge writes it, the first one to go on takes it away. What another one
+# says later about the same hold is no news; where it went on later than the first, it just has nothing there.
+
+
+def _hold_begins(session: Session, who: Grantee, entry: journal.Held) -> None:
+    """Of a tenure that is over, it says nothing about what comes after."""
+    recorded_beyond = timeline.head(session, who.sid, entry.track) > entry.at_90k
+    if not recorded_beyond and tenures.is_held(session, who.sid, who.epoch, who.owner):
+        recordings.hold_begins(session, who.sid, entry.at_90k)
+
+
+def _hold_ends(session: Session, who: Grantee, entry: journal.Paused) -> None:
+    since_90k: int | None = entry.start_90k
+    if tenures.is_held(session, who.sid, who.epoch, who.owner):
+        since_90k = recordings.hold_ends(session, who.sid, entry.end_90k)
+    if since_90k is None:
+        return
+    since_90k = max(since_90k, timeline.head(session, who.sid, entry.track))
+    if since_90k >= entry.end_90k:
+        return
+    where = (entry.track, who.epoch, who.owner, since_90k, entry.end_90k)
+    if timeline.gap(session, who.sid, *where, PAUSED, HoleState.PAUSED):
+        slices_begin(session, who, entry.end_90k, since_90k, anybody=True)
+
+
+def _no_hold(session: Session, who: Grantee, at_90k: int) -> None:
+    """The writer captures: if there was a hold, its end was lost with the tenure before."""
+    row = recordings.get(session, who.sid)
+    if row is not None and row.held_90k is not None and row.writer_epoch == who.epoch:
+        recordings.hold_ends(session, who.sid, at_90k)
 
 
 def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outcome, *, slot_90k: int | None) -> None:
@@ -143,10 +187,12 @@ def started(session: Session, who: Grantee) -> None:
     notices.say(session, who.sid, Event.UPLOADER_STARTED, status=0)
 
 
-def slices_begin(session: Session, who: Grantee, start_90k: int, discontinued_90k: int) -> None:
-    """At the start, and after each interruption; only what the writer says counts."""
+def slices_begin(
+    session: Session, who: Grantee, start_90k: int, discontinued_90k: int, *, anybody: bool = False
+) -> None:
+    """At the start, and after each interruption; only what the writer says counts, where several will say it."""
     row = recordings.get(session, who.sid)
-    if row is None or row.t0_ms is None or row.writer_epoch != who.epoch:
+    if row is None or row.t0_ms is None or (row.writer_epoch != who.epoch and not anybody):
         return
     notices.say(
         session,

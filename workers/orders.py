@@ -60,6 +60,7 @@ class Orders:
             secrets = renewed.secrets or self.assignment.secrets
             self.assignment = replace(self.assignment, spec=renewed.spec, spec_gen=renewed.wanted_gen, secrets=secrets)
             self._recorders.say(pipe.Spec(gen=renewed.wanted_gen, spec=renewed.spec, secrets=renewed.secrets))
+        self._hold(renewed.wanted is Wanted.HOLD)
         if renewed.wanted in (Wanted.STOP, Wanted.CANCEL):
             self._finish(cancel=renewed.wanted is Wanted.CANCEL)
         elif renewed.state is TenureState.DRAINING:
@@ -72,6 +73,11 @@ class Orders:
         self.writer = False
         self._recorders.say(pipe.LeaseOk(for_s=0.0))
         self._finish(cancel=False)
+
+    def _hold(self, on: bool) -> None:
+        if on is not self.assignment.on_hold:
+            self.assignment = replace(self.assignment, on_hold=on)
+            self._recorders.say(pipe.Hold(on=on))
 
     def _leave(self) -> None:
         """Another tenure carries the recording: record to the next slot's edge and hand over."""

@@ -169,6 +169,22 @@ def seen_user(session: Session, sid: str, last_user_90k: int) -> None:
     run(session, update(Recording).where(Recording.sid == sid, earlier).values(last_user_90k=last_user_90k))
 
 
+def hold_begins(session: Session, sid: str, at_90k: int) -> bool:
+    """Nothing is recorded from this edge on. Of several tenures the first one counts."""
+    change = update(Recording).where(Recording.sid == sid, Recording.held_90k.is_(None))
+    return moved(session, change.values(held_90k=at_90k).returning(Recording.sid)) is not None
+
+
+def hold_ends(session: Session, sid: str, at_90k: int) -> int | None:
+    """It is recorded again from this edge on: since when it was not. None: another tenure has said so before."""
+    row = session.execute(select(Recording.held_90k).where(Recording.sid == sid)).first()
+    if row is None or row.held_90k is None or row.held_90k >= at_90k:
+        return None
+    change = update(Recording).where(Recording.sid == sid, Recording.held_90k == row.held_90k)
+    ended = moved(session, change.values(held_90k=None).returning(Recording.sid)) is not None
+    return int(row.held_90k) if ended else None
+
+
 def set_fault(session: Session, sid: str, fault: dict[str, Any]) -> None:
     run(session, update(Recording).where(Recording.sid == sid).values(fault=fault))
 

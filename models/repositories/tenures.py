@@ -70,6 +70,7 @@ class Claim:
     anchor: dict[str, Any] | None
     opened_ms: int
     last_user_90k: int | None
+    held_90k: int | None  # since when it is on hold, if it is to be
     resume_at_90k: int  # the timeline's head
     db_now_ms: int
     ttl_ms: int
@@ -231,6 +232,8 @@ def claim(session: Session, sid: str, epoch: int, node: str, boot: str, *, ttl_m
         anchor=recording.anchor,
         opened_ms=recording.created_ms,
         last_user_90k=recording.last_user_90k,
+        # When it is to go on, what the tenure before may have recorded since is not known here: that is no pause.
+        held_90k=recording.held_90k if recording.wanted is Wanted.HOLD else None,
         resume_at_90k=session.scalar(select(func.max(Track.head_90k)).where(Track.sid == sid)) or 0,
         db_now_ms=now_ms(session),
         ttl_ms=ttl_ms,
@@ -282,6 +285,12 @@ def renew(
 def end(session: Session, sid: str, epoch: int, owner: str, cause: str) -> bool:
     """Its worker gives it up. Whether it moved."""
     return _end(session, [(sid, epoch)], cause, Tenure.owner == owner) == 1
+
+
+def is_held(session: Session, sid: str, epoch: int, owner: str) -> bool:
+    """Whether it is somebody's, and not over."""
+    mine = select(Tenure.epoch).where(*_key(sid, epoch), Tenure.owner == owner, Tenure.state.in_(HELD))
+    return session.execute(mine).first() is not None
 
 
 def relieve(session: Session, sid: str, epoch: int) -> bool:

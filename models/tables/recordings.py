@@ -64,6 +64,7 @@ class Recording(Base):
     t0_ms: Mapped[int | None] = mapped_column(Big)  # wall time of tick 0, database clock, written once
     anchor: Mapped[dict[str, Any] | None] = mapped_column(Json)  # channel.Anchor
     last_user_90k: Mapped[int | None] = mapped_column(Big)
+    held_90k: Mapped[int | None] = mapped_column(Big)  # on hold: nothing is recorded since this edge
     sliced: Mapped[bool] = mapped_column(Boolean, default=False)  # a first slice is in the store
     uploading: Mapped[str] = mapped_column(String(16), default="")  # contract: uploaded | backuped | unknown
     notice_sequence: Mapped[int] = mapped_column(default=0)

@@ -288,9 +288,10 @@ def test_update_and_update_layout_change_what_is_wanted_and_only_what_they_name(
             assert (refused.status_code, refused.json()["code"]) == (400, 1028)
         other = await client.running("updateLayout", resource_id, sid, mode="web", clientRequest={})
         assert (other.status_code, other.json()["code"]) == (400, 2)
-        held = await client.running("update", resource_id, sid, clientRequest={"onhold": True})
-        assert (held.status_code, held.json()["code"]) == (400, 2)
-        assert held.json()["reason"].startswith("not supported yet")
+        for on in (True, False):
+            held = await client.running("update", resource_id, sid, clientRequest={"onhold": on})
+            assert (held.status_code, held.json()) == (200, same)
+            assert sqlite_farm.recording(sid).wanted.value == ("hold" if on else "run")
         for verb in ("update", "updateLayout"):
             assert (await client.running(verb, resource_id, "0" * 32)).status_code == 404
             assert (await client.running(verb, "x", sid)).json()["code"] == 1003

@@ -346,16 +346,38 @@ def test_recordings_are_listed_page_by_page(farm: Farm) -> None:
         farm.service.records(APPID, before="0" * 32)
 
 
-def test_verbs_that_are_not_built_say_so_after_looking_whom_they_concern(farm: Farm) -> None:
+def test_a_hold_is_wanted_told_by_query_and_lifted_and_told_twice_is_told_once(farm: Farm) -> None:
     farm.worker()
     sid = farm.begin()
     resource_id, change = farm.recording(sid).resource_id, orders.Change(cname=CNAME, uid=UID)
     service = farm.service
-    for verb in (service.hold, service.cancel):
-        with pytest.raises(e.NotBuiltYet):
-            verb(APPID, Mode.MIX, resource_id, sid, change)
-        with pytest.raises(e.WorkerNotFound):
-            verb(APPID, Mode.MIX, resource_id, "0" * 32, change)
+    for on in (True, True, False, False):
+        before = farm.recording(sid)
+        service.hold(APPID, Mode.MIX, resource_id, sid, change, on=on)
+        row = farm.recording(sid)
+        assert row.wanted is (Wanted.HOLD if on else Wanted.RUN)
+        assert row.wanted_gen - before.wanted_gen == (before.wanted is not row.wanted)
+        told = service.query(APPID, Mode.MIX, resource_id, sid)["serverResponse"]
+        assert told.get("onhold") is (True if on else None)
+    with pytest.raises(e.WorkerNotFound):
+        service.hold(APPID, Mode.MIX, resource_id, "0" * 32, change)
+    with pytest.raises(e.ResourceMismatch):
+        service.hold(APPID, Mode.MIX, resource_id, sid, orders.Change(cname=CNAME, uid="9"))
+    service.hold(APPID, Mode.MIX, resource_id, sid, change)
+    service.begin_stop(APPID, Mode.MIX, resource_id, sid, orders.Stop(cname=CNAME, uid=UID))
+    assert (farm.recording(sid).wanted, farm.recording(sid).wanted_cause) == (Wanted.STOP, "stop called")
+    with pytest.raises(e.ServiceExiting):
+        service.hold(APPID, Mode.MIX, resource_id, sid, change)
+
+
+def test_cancel_says_that_it_is_not_built_after_looking_whom_it_concerns(farm: Farm) -> None:
+    farm.worker()
+    sid = farm.begin()
+    resource_id, change = farm.recording(sid).resource_id, orders.Change(cname=CNAME, uid=UID)
+    with pytest.raises(e.NotBuiltYet):
+        farm.service.cancel(APPID, Mode.MIX, resource_id, sid, change)
+    with pytest.raises(e.WorkerNotFound):
+        farm.service.cancel(APPID, Mode.MIX, resource_id, "0" * 32, change)
 
 
 # -- rooms ------------------------------------------------------------------------------------------------------
