@@ -112,8 +112,9 @@ class EmbeddedFarm:
             "REELYARD_INGEST_URL": f"http://127.0.0.1:{ports.ingest}",
             "REELYARD_INGEST_UNITS_BIND": f"127.0.0.1:{ports.units}",
             "REELYARD_INGEST_UNITS": f"127.0.0.1:{ports.units}",
-            "REELYARD_ICE_ADDRESSES": "127.0.0.1",
-            "REELYARD_ALLOW_NETWORKS": "127.0.0.0/8,::1/128",
+            # A Janus elsewhere is reached from, and lies in, other networks than this machine's loopback.
+            "REELYARD_ICE_ADDRESSES": os.environ.get("REELYARD_ICE_ADDRESSES", "127.0.0.1"),
+            "REELYARD_ALLOW_NETWORKS": os.environ.get("REELYARD_ALLOW_NETWORKS", "127.0.0.0/8,::1/128"),
         }
 
     def parts(self) -> list[Part]:

@@ -43,7 +43,7 @@ _CLONE_NEWNET: Final = 0x4000_0000
 _CONFIG: Final = """
 general: {{ configs_folder = "{folder}" plugins_folder = "{libraries}/plugins" transports_folder = "{libraries}/transports"
   events_folder = "{libraries}/events" loggers_folder = "{libraries}/loggers" debug_level = 3 interface = "127.0.0.1"
-  session_timeout = 10 }}
+  session_timeout = 60 }}
 media: {{ rtp_port_range = "20000-20999" no_media_timer = 2 }}
 nat: {{ ice_lite = false full_trickle = false ice_enforce_list = "{host}" ignore_mdns = true ipv6 = false }}
 plugins: {{ disable = "libjanus_audiobridge.so,libjanus_duktape.so,libjanus_echotest.so,libjanus_lua.so,libjanus_nosip.so,libjanus_recordplay.so,libjanus_sip.so,libjanus_streaming.so,libjanus_textroom.so,libjanus_videocall.so,libjanus_voicemail.so" }}
