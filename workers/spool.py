@@ -49,18 +49,22 @@ class Spool:
         return self._n
 
     def append(self, entry: Entry) -> int:
-        """Write one fact; returns its number. The journal's only writer is the recorder. Raises `DiskFull`."""
+        """Write one fact; returns its number. The journal's only writer is the recorder. Raises `DiskFull`: nothing of it
+        is written then.
+        """
+        size_bytes = self.journal.stat().st_size if self.journal.exists() else 0
+        # A crash tore the last line: close it, so that ours is whole.
+        torn = size_bytes > 0 and not self._ends_whole()
         try:
             with self.journal.open("ab") as f:
-                if f.tell() and not self._ends_whole():
-                    f.write(b"\n")  # a crash tore the last line: close it, so that ours is whole
-                    self._n += 1
-                f.write(line(entry))
+                f.write((b"\n" if torn else b"") + line(entry))
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull from error
-            raise
-        self._n += 1
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            with suppress(OSError):
+                os.truncate(self.journal, size_bytes)
+            raise DiskFull from error
+        self._n += 2 if torn else 1
         return self._n
 
     def _ends_whole(self) -> bool:

@@ -10,11 +10,11 @@ from pathlib import Path
 import av
 import pytest
 
-from models.vocabulary.errors import DiskFull
 from models.vocabulary.ticks import AAC_TICKS, LEAD_90K, audio_frame_from, audio_tick, frame_tick
 from tests.segment.scripted import Tenure, full, in_order, numbered, play, spec, tone, tones
 from workers.recorder.segment import encoding
 from workers.recorder.segment.recovery import recover
+from workers.recorder.segment.slices import FULL
 
 S = 90_000
 
@@ -200,13 +200,13 @@ def test_finishing_at_once_makes_no_slice(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_said_and_what_was_closed_stays(tmp_path: Path) -> None:
+def test_a_full_disk_costs_the_slice_that_it_is_full_under(tmp_path: Path) -> None:
     (tmp_path / f"e1_{2 * S:012d}.ts.part").symlink_to("/dev/full")
     tenure = Tenure(spec(), tmp_path)
     tenure.programme.show(full())
-    with pytest.raises(DiskFull):
-        tenure.play(in_order(numbered(76, 15), tones(6)), 5 * S)
-    assert [s.start_90k for s in tenure.slices] == [0]
+    tenure.play(in_order(numbered(121, 15), tones(8)), 8 * S)
+    assert [(s.start_90k // S, s.lost) for s in tenure.slices[:3]] == [(0, ""), (2, FULL), (4, "")]
+    assert not tenure.slices[1].path.exists()
     tenure.programme.abort()
 
 

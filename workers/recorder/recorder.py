@@ -19,7 +19,7 @@ import av
 from models.settings import settings
 from models.vocabulary import journal, keys, pipe
 from models.vocabulary.channel import Channel, TrackKind
-from models.vocabulary.errors import Internal, ReelyardError, Scope, StorageError
+from models.vocabulary.errors import DiskFull, Internal, ReelyardError, Scope, StorageError
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets
 from models.vocabulary.states import HoleState, Role, Status
 from models.vocabulary.streams import ALL, MIX
@@ -35,6 +35,7 @@ from workers.recorder.individual.ensemble import Before
 from workers.recorder.individual.recovery import recover_stream
 from workers.recorder.link import Link
 from workers.recorder.mixer.gallery import download
+from workers.recorder.notebook import Notebook
 from workers.recorder.segment.recovery import recover
 from workers.recorder.segment.slices import ClosedSlice
 from workers.recorder.shelf import STORE, Shelf
@@ -86,6 +87,7 @@ class Recorder:
         self._open_store = open_store
         self._spool = Spool(Path(begin.spool))
         self._shelf = Shelf(self._spool.folder)
+        self._notebook = Notebook(self._spool, lambda n: self._link.send(pipe.Journal(n=n)))
         self._slices: dict[str, tuple[int, Upload]] = {}  # not handed to the uploader yet: key → (n, slice)
         self._tracks: dict[str, str] = {}  # key → the track of what is not stored yet
         self._found = Aftermath()
@@ -178,6 +180,8 @@ class Recorder:
         self._ending = True
         if self._uploader is not None:
             self._uploader.hurry()
+        while len(self._notebook):
+            await self._clock.sleep_until(self._clock.now() + BEAT_S)
         self._link.send(pipe.Drained(reason=reason, n=self._spool.n, head_90k=head_90k))
         await self._first_of(self._sealed, self._gone)
         if self._sealed.is_set():
@@ -229,7 +233,7 @@ class Recorder:
         self._captured |= found.end_90k is not None
         if found.began and self._died_at_90k is None:
             self._died_at_90k = begin.resume_at_90k
-        self._spool.append(
+        self._fact(
             journal.Begun(sid=begin.sid, epoch=begin.epoch, owner=begin.owner, resume_at_90k=begin.resume_at_90k)
         )
         for part in self._spool.partials():
@@ -301,8 +305,7 @@ class Recorder:
         self._recording = True
         ending = await self._take.run()
         self._recording = False
-        self._spool.append(journal.Closed(end_90k=ending.head_90k))
-        self._link.send(pipe.Journal(n=self._spool.n))
+        self._fact(journal.Closed(end_90k=ending.head_90k))
         return ending.head_90k, ending.reason
 
     async def _open_uploader(self) -> None:
@@ -384,11 +387,16 @@ class Recorder:
         self._fact(journal.Paused(track=MIX, start_90k=start_90k, end_90k=end_90k))
 
     def _opened(self, track: str, start_90k: int, file: str, shape: str) -> None:
-        self._spool.append(journal.Opened(track=track, start_90k=start_90k, file=file, shape=shape))
+        self._fact(journal.Opened(track=track, start_90k=start_90k, file=file, shape=shape))
 
     def _closed(self, slice_: ClosedSlice) -> None:
         if self._fatal:  # the start is refused and answered so: these first moments were never a recording
             slice_.path.unlink(missing_ok=True)
+            return
+        if slice_.lost:
+            self._captured = True
+            self._hole(slice_.track, slice_.start_90k, slice_.end_90k, slice_.lost, HoleState.LOST)
+            self._troubled(DiskFull())
             return
         key = keys.prefix_path(self._begin.spec.file_prefix) + slice_.path.name
         entry = journal.Slice(
@@ -405,7 +413,10 @@ class Recorder:
         self._to_upload(entry)
 
     def _to_upload(self, entry: Upload) -> None:
-        self._slices[entry.key] = (self._fact(entry), entry)
+        def written(n: int) -> None:
+            self._slices[entry.key] = (n, entry)
+
+        self._notebook.write(entry, written)
         self._tracks[entry.key] = entry.track
         self._shelf.add(entry.key, entry.file)
 
@@ -427,10 +438,8 @@ class Recorder:
             self._trouble = ""
             self._ready("store")
 
-    def _fact(self, entry: journal.Entry) -> int:
-        n = self._spool.append(entry)
-        self._link.send(pipe.Journal(n=n))
-        return n
+    def _fact(self, entry: journal.Entry) -> None:
+        self._notebook.write(entry)
 
     # -- telling ------------------------------------------------------------------------------------------------
 
@@ -477,6 +486,7 @@ class Recorder:
     async def _beat(self) -> None:
         while True:
             take, uploader = self._take, self._uploader
+            self._notebook.flush()
             if take is not None and self._first_90k is not None and take.position_90k - self._first_90k >= WARM_90K:
                 self._first_90k = None
                 self._fact(journal.Warm(at_90k=take.position_90k))

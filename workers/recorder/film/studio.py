@@ -47,7 +47,7 @@ class Studio:
         clock: Clock,
         chance: Callable[[], float],
         *,
-        fact: Callable[[journal.Entry], int],
+        fact: Callable[[journal.Entry], None],
         on_trouble: Callable[[ReelyardError], None],
         records: Callable[[], bool],
         sleep: Callable[[float], None],

@@ -20,6 +20,8 @@ from workers.recorder.segment.encoding import Coded
 from workers.recorder.segment.interleave import Interleave, Piece
 
 PART: Final = ".part"
+#: Why a slice was lost, as its hole says it.
+FULL: Final = "the disk was full"
 
 #: One file a slot: continuity counters restart, so each begins discontinuous; our PTS stand as they are; and each
 #: packet reaches the file at once, for a killed recorder's file is all that is left of its slot.
@@ -35,7 +37,7 @@ _FORMATS: Final = {".webm": ("webm", {"live": "1", "avoid_negative_ts": "disable
 
 @dataclass(frozen=True, slots=True)
 class ClosedSlice:
-    """A slice under its final name. Its bytes never change; they are not fsynced yet."""
+    """A slice under its final name. Its bytes never change; they are not fsynced yet. Or one that was `lost`."""
 
     start_90k: int
     end_90k: int
@@ -44,6 +46,7 @@ class ClosedSlice:
     md5: str  # hex
     track: str = MIX
     shape: str = ""  # of a single sender's pictures: str(streams.Shape)
+    lost: str = ""  # why nothing of it is on the disk: it is a hole
 
 
 OnSlice = Callable[[ClosedSlice], None]
@@ -119,6 +122,12 @@ class Part:
             self.part.rename(self.path)
         return ClosedSlice(start_90k, end_90k, self.path, self._file.bytes, self._file.md5)
 
+    def discard(self) -> None:
+        """Nothing of it stays: on a full disk half a slice is in everybody's way."""
+        with suppress(OSError, av.FFmpegError):
+            self._end()
+        self.part.unlink(missing_ok=True)
+
     def leave(self) -> None:
         """Close the file as it is and keep its `.part`: `recovery` reads what it holds."""
         with suppress(OSError, av.FFmpegError):  # the disk that is full is why we leave; what it holds, it holds
@@ -141,12 +150,14 @@ class Part:
 
 
 def _translated(error: Exception) -> Exception:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return DiskFull() if full else error
 
 
 class Slices:
-    """Coded frames in; closes a slice with its last frame and hands it on. Raises `DiskFull`."""
+    """Coded frames in; closes a slice with its last frame and hands it on. One that finds the disk full is handed on as
+    lost; the next one is tried like any other.
+    """
 
     def __init__(
         self,
@@ -159,13 +170,14 @@ class Slices:
         self._interleave, self._templates = interleave, templates
         self._folder, self._name, self._on_slice = folder, name, on_slice
         self._part: Part | None = None
+        self._lost = False  # the disk was full under the slice at hand
         self.start_90k: int | None = None  # of the slice that is being written
 
     def write(self, frames: Iterable[Coded]) -> None:
         for frame in frames:
             self._interleave.add(frame)
         for piece, frame, last in self._interleave.ready():
-            self._open(piece).mux(frame)
+            self._put(piece, frame)
             if last:
                 self._close(piece)
 
@@ -176,7 +188,7 @@ class Slices:
         """
         self._interleave.finish(end_90k)
         self.write(tail)
-        if self._part is not None and self._interleave.owed == 0:
+        if (self._part is not None or self._lost) and self._interleave.owed == 0:
             self._close(self._interleave.piece)  # all of it had been written before the end was known
             return self._interleave.piece.end_90k
         assert self._part is None, "the encoders owe frames of the last slice"
@@ -187,13 +199,32 @@ class Slices:
             part, self._part = self._part, None
             part.leave()
 
-    def _open(self, piece: Piece) -> Part:
-        if self._part is None:
-            self.start_90k = piece.start_90k
-            self._part = Part(self._folder / self._name(piece.start_90k), *self._templates())
-        return self._part
+    def _put(self, piece: Piece, frame: Coded) -> None:
+        if self._lost:
+            return
+        try:
+            if self._part is None:
+                self.start_90k = piece.start_90k
+                self._part = Part(self._path(piece), *self._templates())
+            self._part.mux(frame)
+        except DiskFull:
+            self._lose()
 
     def _close(self, piece: Piece) -> None:
-        assert self._part is not None
-        part, self._part = self._part, None
-        self._on_slice(part.close(piece.start_90k, piece.end_90k))
+        closed = None
+        if self._part is not None:
+            try:
+                closed = self._part.close(piece.start_90k, piece.end_90k)
+            except DiskFull:
+                self._lose()
+        self._part, self._lost = None, False
+        self._on_slice(closed or ClosedSlice(piece.start_90k, piece.end_90k, self._path(piece), 0, "", lost=FULL))
+
+    def _lose(self) -> None:
+        self._lost = True
+        if self._part is not None:
+            part, self._part = self._part, None
+            part.discard()
+
+    def _path(self, piece: Piece) -> Path:
+        return self._folder / self._name(piece.start_90k)
