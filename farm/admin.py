@@ -149,6 +149,12 @@ def app_rm(appid: str) -> None:
     type=click.Choice(["refuse", "wait"]),
     help="A start without room: refused by the contract's 50x, or begun within 90 s of waiting.",
 )
+@click.option(
+    "--keep-files",
+    "keep_files_days",
+    type=click.IntRange(0, 36_500),
+    help="Days that files stay in its own store; 0: for ever.",
+)
 def app_set(
     appid: str,
     notice_url: str | None,
@@ -157,10 +163,15 @@ def app_set(
     most: int | None,
     after_end: str | None,
     when_full: str | None,
+    keep_files_days: int | None,
 ) -> None:
     """Change an app; what is not named stays. Prints it, with the secret that signs its notices."""
     changes = AppChanges(
-        requests_per_s=requests_per_s, max_recordings=most, query_after_end=after_end, when_full=when_full
+        requests_per_s=requests_per_s,
+        max_recordings=most,
+        query_after_end=after_end,
+        when_full=when_full,
+        keep_files_days=keep_files_days,
     )
     operators = Operators(database(), settings())
     told = operators.change(appid, changes)

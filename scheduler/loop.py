@@ -17,6 +17,7 @@ from scheduler.jobs.due import Due
 from scheduler.leader import Leadership
 from scheduler.notices import Delivery
 from scheduler.reaper import Reaper
+from scheduler.retention import Retention
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Loop:
         self._reaper = Reaper(database, broker, settings, now_s=now_s)
         self._due = Due(database, broker, now_s=now_s)
         self._notices = Delivery(database, settings)
+        self._retention = Retention(database, settings, now_s=now_s)
         self._backlog = Backlog(database, settings, now_s=now_s)
         self._leads = False
         self._failures = 0
@@ -49,6 +51,7 @@ class Loop:
         while not stop.is_set():
             stop.wait(self.round())
         self._notices.close()
+        self._retention.close()
         self._backlog.close()
         try:
             self._leadership.release()
@@ -81,6 +84,7 @@ class Loop:
             self._reaper.tick(may_reap=self._leadership.may_reap)
             self._due.tick()
             self._notices.tick()
+            self._retention.tick()
             self._backlog.tick()
         else:
             self._reaper.rest()

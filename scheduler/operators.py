@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from models.database import Database
@@ -13,10 +13,10 @@ from models.settings import Settings
 from models.tables import App
 from models.vocabulary import address as channel_address
 from models.vocabulary.errors import BadParameter, ChannelAddressInvalid, FetchFailed, KeyNotFound
-from models.vocabulary.spec import FolderStore
+from models.vocabulary.spec import FolderStore, S3Store, StoreAddress, StoreKeys
 from net.guard import resolve
 from net.http import address
-from stores.opening import folder_below
+from stores.opening import folder_below, open_store
 
 MAX_NAME: Final = 200
 RESOLVE_S: Final = 3.0
@@ -27,7 +27,9 @@ class NewApp:
     name: str
     appid: str | None = None
     channel: str = "whip:"
-    folder: str | None = None  # below REELYARD_STORES_ROOT; None: each request's storageConfig
+    folder: str | None = None  # below REELYARD_STORES_ROOT
+    bucket: S3Store | None = None  # the operator's own; neither: each request's storageConfig
+    bucket_keys: StoreKeys | None = field(default=None, repr=False)
     slice_s: int = 6
 
 
@@ -40,6 +42,7 @@ class AppChanges:
     max_recordings: int | None = None
     query_after_end: str | None = None
     when_full: str | None = None
+    keep_files_days: int | None = None
 
 
 class Operators:
@@ -64,14 +67,30 @@ class Operators:
             raise BadParameter("appid must be 1 to 64 letters and digits")
         if not 1 <= new.slice_s <= 60:
             raise BadParameter("slice_s must be from 1 to 60")
-        store = None
-        if new.folder is not None:
-            store = FolderStore(path=str(folder_below(self._settings.stores_root, new.folder)))
+        store, store_keys = self._own_store(new)
         with self._database.unit() as session:
             made = apps.add(
-                session, appid=new.appid, name=new.name, channel=new.channel, store=store, slice_s=new.slice_s
+                session,
+                appid=new.appid,
+                name=new.name,
+                channel=new.channel,
+                store=store,
+                store_keys=store_keys,
+                slice_s=new.slice_s,
             )
             return shown(made)
+
+    def _own_store(self, new: NewApp) -> tuple[StoreAddress | None, StoreKeys | None]:
+        """Where all files of the app go, if they go to the operator's. Raises `BadParameter`."""
+        if new.bucket is None:
+            if new.folder is None:
+                return None, None
+            return FolderStore(path=str(folder_below(self._settings.stores_root, new.folder))), None
+        if new.folder is not None:
+            raise BadParameter("folder and bucket exclude each other")
+        keys = new.bucket_keys or StoreKeys()
+        open_store(new.bucket, keys, allow_networks=self._settings.allow_networks).close()  # says what is wrong with it
+        return new.bucket, keys
 
     def change(self, appid: str, changes: AppChanges) -> dict[str, Any]:
         with self._database.unit() as session:
@@ -80,7 +99,11 @@ class Operators:
                 _check_text("name", changes.name, MAX_NAME)
                 app.name = changes.name
             limits = {"requests_per_s": changes.requests_per_s, "max_recordings": changes.max_recordings}
-            behaviour = {"query_after_end": changes.query_after_end, "when_full": changes.when_full}
+            behaviour = {
+                "query_after_end": changes.query_after_end,
+                "when_full": changes.when_full,
+                "keep_files_days": changes.keep_files_days,
+            }
             app.limits = _changed(Limits, app.limits, limits)
             app.behaviour = _changed(Behaviour, app.behaviour, behaviour)
             session.flush()

@@ -51,7 +51,7 @@ SECURED: Final[dict[str, Any]] = {"security": [{"operator": []}]}
 _APP: Final[dict[str, Any]] = {
     "appid": "5f3c0de0b4a14c2b9d2c4ad7c8d1c3b0", "name": "classes", "channel": "whip:", "store": "request", "slice_s": 6,
     "limits": {"requests_per_s": 10, "max_recordings": 0},
-    "behaviour": {"query_after_end": "original", "when_full": "refuse", "redundancy": 1},
+    "behaviour": {"query_after_end": "original", "when_full": "refuse", "redundancy": 1, "keep_files_days": 0},
     "notice_url": "https://example.org/notices", "created_ms": 1780000000000,
 }  # fmt: skip
 _NOTICES: Final = {"notice_url": "https://example.org/notices", "notice_secret": "SECRET"}

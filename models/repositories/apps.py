@@ -34,6 +34,8 @@ class Behaviour(BaseModel):
     query_after_end: Literal["original", "record"] = "original"
     when_full: Literal["refuse", "wait"] = "refuse"
     redundancy: int = Field(1, ge=1, le=2)
+    #: So long after its end a recording's files stay in the app's own store; 0: until somebody deletes them.
+    keep_files_days: int = Field(0, ge=0, le=36_500)
 
 
 def add(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from models.repositories.statements import insert
-from models.tables import File
+from models.repositories.statements import changed, insert, run
+from models.tables import App, File, Recording, Segment
+from models.tables.base import db_now_ms
 
+DAY_MS: Final = 86_400_000
 Kind = Literal["playlist", "index", "mp4", "snapshot"]
 
 
@@ -46,6 +49,89 @@ def wrote(
     return session.execute(upsert.returning(File.key)).first() is not None
 
 
+#: In place of a store's name: the object is to be deleted; it is gone.
+DOOMED: Final = "doomed"
+DELETED: Final = "deleted"
+
+
+def get(session: Session, sid: str, key: str) -> File | None:
+    return session.get(File, (sid, key), populate_existing=True)
+
+
+def segment(session: Session, sid: str, key: str) -> Segment | None:
+    return session.scalar(select(Segment).where(Segment.sid == sid, Segment.key == key))
+
+
+def doom(session: Session, sid: str, key: str | None = None) -> int:
+    """Its files are to be deleted; with a `key` only that one. How many were not already."""
+    mine = update(File).where(File.sid == sid, File.store.not_in((DOOMED, DELETED)))
+    if key is not None:
+        mine = mine.where(File.key == key)
+    return len(changed(session, mine.values(store=DOOMED).returning(File.key)))
+
+
+def doom_old(session: Session, *, appid: str, days: int, limit: int) -> int:
+    """Files of the app's recordings that ended so long ago. Of how many recordings."""
+    ended = Recording.ended_ms < db_now_ms() - days * DAY_MS
+    there = select(File.sid).where(File.sid == Recording.sid, File.store.not_in((DOOMED, DELETED)))
+    old = select(Recording.sid).where(Recording.appid == appid, ended, there.exists()).limit(limit)
+    sids = list(session.scalars(old))
+    for sid in sids:
+        doom(session, sid)
+    return len(sids)
+
+
+def keep_records(session: Session, *, soon_ms: int, for_ms: int, limit: int) -> int:
+    """Records of files in operators' own stores live as long as the files: those that would go soon. How many."""
+    own = select(App.appid).where(App.appid == Recording.appid, App.store.is_not(None))
+    there = select(File.sid).where(File.sid == Recording.sid, File.store != DELETED)
+    going = select(Recording.sid).where(Recording.keep_until_ms < db_now_ms() + soon_ms, own.exists(), there.exists())
+    kept = update(Recording).where(Recording.sid.in_(going.limit(limit)))
+    return len(changed(session, kept.values(keep_until_ms=db_now_ms() + for_ms).returning(Recording.sid)))
+
+
+def doomed(session: Session) -> str | None:
+    """A recording with something to delete."""
+    return session.scalar(select(File.sid).where(File.store == DOOMED).order_by(File.sid).limit(1))
+
+
+def gone(session: Session, sid: str, keys: Sequence[str]) -> None:
+    run(session, update(File).where(File.sid == sid, File.key.in_(keys)).values(store=DELETED))
+    run(session, update(Segment).where(Segment.sid == sid, Segment.key.in_(keys)).values(store=DELETED))
+
+
+def segments_left(session: Session, sid: str, *, limit: int) -> list[str]:
+    """Keys of segments whose objects have not been deleted."""
+    left = select(Segment.key).where(Segment.sid == sid, Segment.store != DELETED)
+    return list(session.scalars(left.order_by(Segment.start_90k).limit(limit)))
+
+
+def recordings_with(
+    session: Session,
+    appid: str,
+    *,
+    cname: str = "",
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+    before: tuple[int, str] | None = None,
+    limit: int,
+) -> list[Recording]:
+    """Recordings that have had files, newest first: of a channel, created in [from, to)."""
+    r = Recording
+    wanted = select(r).where(r.appid == appid, r.sliced)
+    if cname:
+        wanted = wanted.where(r.cname == cname)
+    if from_ms is not None:
+        wanted = wanted.where(r.created_ms >= from_ms)
+    if to_ms is not None:
+        wanted = wanted.where(r.created_ms < to_ms)
+    if before is not None:
+        created_ms, sid = before
+        wanted = wanted.where(or_(r.created_ms < created_ms, (r.created_ms == created_ms) & (r.sid < sid)))
+    return list(session.scalars(wanted.order_by(r.created_ms.desc(), r.sid.desc()).limit(limit)))
+
+
 def of(session: Session, sid: str) -> list[File]:
-    mine = select(File).where(File.sid == sid).order_by(File.key)
+    """But its snapshots: a day has tens of thousands."""
+    mine = select(File).where(File.sid == sid, File.kind != "snapshot").order_by(File.key)
     return list(session.scalars(mine, execution_options={"populate_existing": True}))

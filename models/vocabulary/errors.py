@@ -163,6 +163,18 @@ class NoticeNotFound(ReelyardError):
     code, http, scope, reason = 404, 404, Scope.CALLER, "notice not found"
 
 
+class FileNotFound(ReelyardError):
+    """There is no such file of this recording."""
+
+    code, http, scope, reason = 404, 404, Scope.CALLER, "file not found"
+
+
+class StoreSealed(ReelyardError):
+    """Nothing can be fetched from the customer's store: its keys were wiped when the last upload was proven."""
+
+    code, http, scope, reason = 9402, 403, Scope.CALLER, "the store's keys are not known"
+
+
 class KeyNotFound(ReelyardError):
     """There is no such customer key."""
 

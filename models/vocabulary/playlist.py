@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from posixpath import basename
@@ -22,6 +22,7 @@ class Entry:
     end_90k: int
     key: str
     shape: str = ""  # of a single sender's pictures
+    bytes: int = 0
 
 
 def program_date_time(unix_ms: int) -> str:
@@ -76,3 +77,9 @@ def _tags(stream: Stream, before: Entry | None, entry: Entry, at_ms: int) -> lis
         size = f"WIDTH={shape.width},HEIGHT={shape.height}"
         tags.append(f"#EXT-X-AGORA-ROTATE:{size},ROTATE={turned},TIME={utc_17(at_ms)}")
     return tags
+
+
+def addressed(text: str, address: Callable[[str], str]) -> str:
+    """A playlist with another address for each of its files. Files are named on lines of their own (RFC 8216 §4.1)."""
+    lines = (line if not line.strip() or line.startswith("#") else address(line.strip()) for line in text.splitlines())
+    return "\n".join(lines) + "\n"
