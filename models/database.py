@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.tables.base import db_now_ms
+from models.turns import Turns, TurnTimeout
 from models.vocabulary.errors import ReelyardError, StateUnavailable
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -31,10 +32,12 @@ STATEMENT_TIMEOUT_MS: Final = 3_000
 #: A process frozen inside a unit must not hold its row locks for ever.
 IDLE_TIMEOUT_MS: Final = 5_000
 BUSY_TIMEOUT_MS: Final = 5_000
+#: How long a thread waits for SQLite's one connection.
+POOL_TIMEOUT_S: Final = 10
 
 
 class Database:
-    """A pool of connections. On SQLite the pool is a single connection, and so the process's lock: threads queue for it."""
+    """A pool of connections. On SQLite the pool is a single connection, for which threads queue in the order of asking."""
 
     def __init__(self, url: str, *, pool_size: int = 5, echo: bool = False) -> None:
         self._shift_ms = 0
@@ -42,6 +45,7 @@ class Database:
         self.dialect = address.get_backend_name()
         self.engine = self._sqlite(address, echo) if self.dialect == "sqlite" else _postgresql(address, pool_size, echo)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False, info={"database": self})
+        self._turns = Turns() if self.dialect == "sqlite" else None
 
     @contextmanager
     def unit(self) -> Iterator[Session]:
@@ -51,10 +55,12 @@ class Database:
         COMMIT. `IntegrityError` passes through.
         """
         try:
-            with self._sessions.begin() as session:
+            with self._turn(), self._sessions.begin() as session:
                 if self._shift_ms:
                     self.move(session)
                 yield session
+        except TurnTimeout as error:
+            raise StateUnavailable("the database is busy") from error
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise StateUnavailable(_first_line(error)) from error
         except DBAPIError as error:
@@ -65,6 +71,14 @@ class Database:
             if isinstance(error.orig, ReelyardError):  # a column type refused a value: say what it said
                 raise error.orig from None
             raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._turns is None:
+            yield
+        else:
+            with self._turns.turn(POOL_TIMEOUT_S):
+                yield
 
     def now_ms(self) -> int:
         """Unix ms on the database's clock."""
@@ -90,7 +104,7 @@ class Database:
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=POOL_TIMEOUT_S,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         )
 
