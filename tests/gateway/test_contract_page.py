@@ -11,6 +11,8 @@ import pytest
 
 from gateway.wire import requests
 from gateway.wire.body import Shape
+from models.vocabulary.events import Event
+from models.vocabulary.states import Status
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/reference/contract.md").read_text()
 SHAPES: Final[dict[str, type[Shape]]] = {
@@ -50,3 +52,15 @@ def test_every_answer_passes_or_says_why_it_cannot_occur() -> None:
     rows = [line for line in table.splitlines() if re.match(r"\| \w+.* \| \d{3} \|", line)]
     assert len(rows) >= 40
     assert [line for line in rows if "passes: `" not in line and "cannot occur here" not in line] == []
+
+
+def test_every_status_of_a_recording_stands_on_the_page() -> None:
+    section = PAGE.split("\n### Status\n")[1].split("\n##")[0]
+    assert [int(n) for n in re.findall(r"^\| (\d+) ", section, re.MULTILINE)] == [status.value for status in Status]
+
+
+def test_every_event_stands_on_the_page() -> None:
+    section = PAGE.split("\n## Notices\n")[1].split("\n##")[0]
+    heads = re.findall(r"^\| ([\d, –]+)", section, re.MULTILINE)
+    named = {int(number) for head in heads for number in re.findall(r"\d+", head)}
+    assert {event.value for event in Event} <= named
