@@ -14,7 +14,6 @@ from models.vocabulary.errors import NoWorkers
 from models.vocabulary.states import Role
 from scheduler import placement, rooms, weights
 from scheduler.placement import Seat
-from scheduler.views import MIX
 
 MAX_SHOWN: Final = 200
 
@@ -63,7 +62,7 @@ def place(
         candidates=[n for n in placement.ranked(known, weight, prefer=prefer, avoid=avoid) if n not in exclude],
         role=role,
         weight=weight,
-        from_90k=timeline.head(session, recording.sid, MIX),
+        from_90k=timeline.reach(session, recording.sid),
         deadline_ms=deadline_ms,
     )
     return None if placed is None else Dispatch(placed[0], recording.sid, placed[1], shown(recording))

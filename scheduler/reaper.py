@@ -26,7 +26,6 @@ from scheduler import backoff, dispatch, endings
 from scheduler.broker import Broker
 from scheduler.dispatch import Dispatch
 from scheduler.relief import Relief
-from scheduler.views import MIX
 from scheduler.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -193,7 +192,7 @@ def _is_ending(recording: Recording) -> bool:
 def _poison(session: Session, recording: Recording) -> None:
     """Nobody records it any further. What there is is finalised; where there is nothing, it has failed."""
     error = Poisoned()
-    if timeline.head(session, recording.sid, MIX) == 0:
+    if timeline.reach(session, recording.sid) == 0:
         endings.fail(session, recording, error)
         return
     recordings.set_fault(session, recording.sid, endings.fault_of(error))

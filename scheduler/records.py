@@ -24,7 +24,7 @@ class Records:
             recording = lookup.running(session, appid, mode, resource_id, sid, also_ended=after_end)
             if recording.wanted_cause == STOP_CALLED and not after_end:
                 raise ServiceExiting("stop was called; the record tells how far it is")
-            return views.queried(recording, files.of(session, sid))
+            return views.queried(recording, files.of(session, sid), timeline.streams(session, sid))
 
     def records(self, appid: str, *, limit: int = 50, before: str = "", live: bool | None = None) -> dict[str, Any]:
         """One page of an app's recordings, newest first; `before` is the sid that ended the page before."""
@@ -47,7 +47,9 @@ class Records:
             recording = recordings.get(session, sid)
             if recording is None or recording.appid != appid:
                 raise WorkerNotFound("there is no recording of that sid on record")
-            segments, holes = timeline.rows(session, sid, views.MIX)
+            rows = [timeline.rows(session, sid, track) for track in timeline.tracks(session, sid)]
+            segments = [segment for found, _ in rows for segment in found]
+            holes = [hole for _, found in rows for hole in found]
             return views.record(
                 recording,
                 segments=segments,

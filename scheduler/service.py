@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from models import tokens
 from models.database import Database, now_ms
-from models.repositories import apps, files, nodes, notices, recordings, resources, tenures
+from models.repositories import apps, files, nodes, notices, recordings, resources, tenures, timeline
 from models.settings import Settings
 from models.tables import App, Recording
 from models.vocabulary import events
@@ -219,7 +219,7 @@ class Service(Wishes):
                     raise NoRecordedData(f"nothing was recorded: {faults.in_words(recording.fault)}")
                 raise NoRecordedData
             if not waited or over:
-                return views.stopped(recording, files.of(session, sid))
+                return views.stopped(recording, files.of(session, sid), timeline.streams(session, sid))
             text = "the recording is stopping; its last files are still being uploaded"
             said = events.error(events.Module.SERVICE, events.UPLOAD_TIMEOUT, text, level=events.SERIOUS)
             notices.say(session, sid, Event.ERROR, **said)

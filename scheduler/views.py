@@ -9,7 +9,7 @@ from models.repositories import films
 from models.repositories.apps import Behaviour
 from models.tables import File, Hole, Notice, Recording, Segment, Tenure
 from models.vocabulary import events, keys
-from models.vocabulary.spec import RecordingSpec
+from models.vocabulary.spec import Mode, RecordingSpec
 from models.vocabulary.states import HoleState, SegmentState, Status, Wanted, ended
 from models.vocabulary.ticks import seconds
 from scheduler import faults, outbox
@@ -26,10 +26,22 @@ def identity(recording: Recording) -> dict[str, Any]:
     }
 
 
-def file_list(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
-    """fileListMode and fileList: a name in `hls` alone, items where MP4s are made, too. Empty before the first slice."""
+#: (track, the tick at which it begins) of each that has something in the store.
+Streams = Sequence[tuple[str, int]]
+
+
+def file_list(recording: Recording, files: Sequence[File], streams: Streams) -> dict[str, Any]:
+    """fileListMode and fileList: a name in `hls` alone, items where MP4s are made, too. Empty before the first slice.
+
+    Of an individual recording, an item for each stream; nothing at all where snapshots alone are taken.
+    """
     spec = RecordingSpec.model_validate(recording.spec)
     name, t0_ms = playlist_name(recording), recording.t0_ms or 0
+    if spec.mode is Mode.INDIVIDUAL and not spec.keeps_streams:
+        return {}
+    if spec.mode is Mode.INDIVIDUAL:
+        names = (spec.file_prefix, recording.sid, recording.cname)
+        return {"fileListMode": "json", "fileList": events.stream_items(*names, streams, t0_ms=t0_ms)}
     if "mp4" not in spec.av_file_type:
         return {"fileListMode": "string", "fileList": name}
     named = ([(name, t0_ms)] if name else []) + films.listed(files, t0_ms)
@@ -37,20 +49,24 @@ def file_list(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
 
 
 def playlist_name(recording: Recording) -> str:
-    """Empty before the first slice is stored."""
+    """Of a mix. Empty before the first slice is stored."""
+    if recording.mode != Mode.MIX:
+        return ""
     prefix = tuple(recording.spec["file_prefix"])
     return keys.playlist_key(prefix, recording.sid, recording.cname) if recording.sliced else ""
 
 
-def queried(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
-    response = {"status": recording.status} | file_list(recording, files) | {"sliceStartTime": recording.t0_ms or 0}
+def queried(recording: Recording, files: Sequence[File], streams: Streams = ()) -> dict[str, Any]:
+    response = (
+        {"status": recording.status} | file_list(recording, files, streams) | {"sliceStartTime": recording.t0_ms or 0}
+    )
     if recording.wanted is Wanted.HOLD:
         response["onhold"] = True  # ours; without a hold the answer has the contract's fields only
     return identity(recording) | {"serverResponse": response}
 
 
-def stopped(recording: Recording, files: Sequence[File]) -> dict[str, Any]:
-    response = file_list(recording, files) | {"uploadingStatus": uploading(recording)}
+def stopped(recording: Recording, files: Sequence[File], streams: Streams = ()) -> dict[str, Any]:
+    response = file_list(recording, files, streams) | {"uploadingStatus": uploading(recording)}
     return identity(recording) | {"serverResponse": response}
 
 

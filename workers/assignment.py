@@ -82,7 +82,7 @@ class Assignment:
             opened_ms=row.created_ms,
             t0_ms=row.t0_ms,
             anchor=row.anchor,
-            resume_at_90k=timeline.head(session, sid, TRACK),
+            resume_at_90k=timeline.reach(session, sid),
             last_user_90k=row.last_user_90k,
             writer=False,
         )
@@ -98,7 +98,7 @@ class Assignment:
             anchor=row.anchor,
             last_user_90k=row.last_user_90k,
             held_90k=row.held_90k,
-            resume_at_90k=timeline.head(session, self.sid, TRACK),
+            resume_at_90k=timeline.reach(session, self.sid),
         )
 
     def begin(self, role: Role, spool: Path) -> pipe.Begin:

@@ -8,11 +8,13 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from models.repositories import backups, films, notices, recordings, tenures, timeline
-from models.vocabulary import events, journal, keys, pipe
+from models.repositories import backups, films, notices, recordings, snapshots, tenures, timeline
+from models.vocabulary import events, journal, pipe
 from models.vocabulary.events import Event
 from models.vocabulary.states import HoleState, Status
+from models.vocabulary.streams import MIX
 from models.vocabulary.ticks import TICKS_PER_S
+from workers import individual
 
 #: Why there is a hole where nothing was to be recorded.
 PAUSED: Final = "paused"
@@ -60,8 +62,11 @@ def commit(
                     slices_begin(session, who, 0, 0)
             case journal.Gap():
                 where = (entry.track, who.epoch, who.owner, entry.start_90k, entry.end_90k)
-                if timeline.gap(session, who.sid, *where, entry.cause, HoleState.LOST):
+                told = timeline.gap(session, who.sid, *where, entry.cause, entry.state)
+                if told and entry.state is HoleState.LOST and entry.track == MIX:
                     slices_begin(session, who, entry.end_90k, entry.start_90k)
+                elif told and entry.state is HoleState.LOST:
+                    individual.begins(session, who.sid, entry.track, entry.end_90k, entry.start_90k)
             case journal.First():
                 head = timeline.head(session, who.sid, entry.track)
                 if 0 < head < entry.at_90k:
@@ -73,15 +78,26 @@ def commit(
             case journal.Paused():
                 _hold_ends(session, who, entry)
             case journal.Slice():
+                is_new = entry.track != MIX and not timeline.is_begun(session, who.sid, entry.track)
                 reserve(session, who, entry, outcome, slot_90k=None if ending else slot_90k)
+                if is_new:
+                    individual.begins(session, who.sid, entry.track, entry.start_90k, entry.start_90k)
                 if entry.start_90k % slot_90k == 0 and entry.end_90k - entry.start_90k == slot_90k:
                     tenures.proven(session, who.sid, who.epoch, who.owner)
             case journal.Stored():
                 _proven(session, who, entry, outcome)
-                if timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
+                if individual.snapped(session, who.sid, entry.key, entry.store):
+                    outcome.stored += 1
+                elif timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
                     outcome.stored += 1
                 else:
                     films.stored(session, who.sid, entry.key, store=entry.store)
+            case journal.Snapshot():
+                individual.taken(session, who.sid, entry)
+            case journal.Warm():
+                tenures.proven(session, who.sid, who.epoch, who.owner)
+            case journal.Lost() if entry.key.endswith(individual.SNAPSHOT):
+                snapshots.lost(session, who.sid, entry.key)
             case journal.Film():
                 films.made(session, who.sid, entry)
             case journal.Lost():
@@ -137,6 +153,8 @@ def _no_hold(session: Session, who: Grantee, at_90k: int) -> None:
 
 def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outcome, *, slot_90k: int | None) -> None:
     """Ask the timeline for a slice's place."""
+    if entry.track != MIX:
+        slot_90k = None  # copied slices have no fixed length
     answer = timeline.reserve(
         session,
         who.sid,
@@ -150,6 +168,7 @@ def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outco
         entry.md5,
         cause="the worker was lost",
         slot_90k=slot_90k,
+        shape=entry.shape,
     )
     match answer:
         case timeline.Reserved():
@@ -174,7 +193,8 @@ def first_file(session: Session, who: Grantee) -> None:
     assert row is not None
     if was_coming_up:
         started(session, who)
-    playlist = keys.playlist_key(tuple(row.spec["file_prefix"]), row.sid, row.cname)
+    first = min(timeline.streams(session, who.sid), key=lambda known: known[1], default=(MIX, 0))
+    playlist = individual.playlist_of(session, who.sid, first[0])
     notices.say(session, who.sid, Event.FILE_INFOS, fileList=playlist)
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from models.database import Database
-from models.repositories import backups, recordings, tenures, timeline
+from models.repositories import backups, recordings, snapshots, tenures, timeline
 from models.vocabulary import pipe
 from models.vocabulary.spec import Backup, RecordingSpec
 from workers import ending
-from workers.assignment import TRACK
 from workers.bookkeeping import Grantee
 from workers.films import Films
 from workers.ledger import Ledger
@@ -82,6 +81,8 @@ class Conclusion:
             if is_last:
                 ending.capture_is_over(session, self._who, self._drained.reason)
             mine = timeline.unsent(session, self._who.sid, epoch=self._who.epoch)
+            if self._now() < self._drained_at + OTHERS_S:  # no snapshot is worth more
+                mine += snapshots.count(session, self._who.sid, waiting=True)
         if mine or self._ledger.is_waiting:
             return False
         if not is_last:
@@ -117,7 +118,8 @@ class Conclusion:
             left = timeline.unsent(session, self._who.sid)
             if left and self._now() >= self._drained_at + OTHERS_S:
                 cause = "the worker was lost before its upload"
-                timeline.abandon(session, self._who.sid, TRACK, but_epoch=self._who.epoch, cause=cause)
+                for track in timeline.tracks(session, self._who.sid):
+                    timeline.abandon(session, self._who.sid, track, but_epoch=self._who.epoch, cause=cause)
                 left = 0
         return not left
 

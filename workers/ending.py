@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from models.repositories import films, notices, recordings, tenures
+from models.repositories import films, notices, recordings, tenures, timeline
 from models.tables import Recording
 from models.vocabulary import events, keys, pipe
 from models.vocabulary.errors import ChannelError, Scope, StorageError, table
 from models.vocabulary.events import Event, Leave, Module
+from models.vocabulary.spec import Mode
 from models.vocabulary.states import Status, Wanted
 from workers.bookkeeping import Grantee
 
@@ -119,6 +120,9 @@ def nothing_was_recorded(session: Session, who: Grantee, fault: pipe.Fault) -> N
 
 def _file_list(session: Session, row: Recording) -> list[dict[str, Any]]:
     t0_ms = row.t0_ms or 0
+    if row.mode == Mode.INDIVIDUAL:
+        names = (tuple(row.spec["file_prefix"]), row.sid, row.cname)
+        return events.stream_items(*names, timeline.streams(session, row.sid), t0_ms=t0_ms)
     named = [(keys.playlist_key(tuple(row.spec["file_prefix"]), row.sid, row.cname), t0_ms)]
     named += films.listed(films.of(session, row.sid), t0_ms)
     return events.file_items(named, stream_types=row.spec["stream_types"])

@@ -14,8 +14,7 @@ from models.database import Database
 from models.repositories import backups, files, recordings, timeline
 from models.vocabulary import keys, pipe, playlist
 from models.vocabulary.spec import RecordingSpec
-from workers import index
-from workers.assignment import TRACK
+from workers import index, playlists
 
 #: Documents of a tenure count from here; a later tenure's revisions are always higher.
 REVS_A_TENURE: Final = 1_000_000
@@ -89,25 +88,45 @@ class Publication:
             row = recordings.get(session, self._sid)
             if row is None:
                 return
-            entries = timeline.publishable(session, self._sid, TRACK, final=final)
-            index_text = index.render(session, row, track=TRACK, final=final and filmed)
-            t0_ms = row.t0_ms
-            backed = backups.entries(session, self._sid, TRACK)
+            written = self._playlists(session, spec, row.t0_ms, final=final)
+            index_text = index.render(session, row, final=final and filmed)
+            backed = self._backed(session, spec, row.t0_ms)
         names = (spec.file_prefix, self._sid, spec.cname)
         self._send(keys.index_key(*names), "index", index.CONTENT_TYPE, index_text, final=final)
-        if entries and t0_ms is not None:
-            text = playlist.render(entries, t0_ms=t0_ms, slice_s=spec.slice_s, ended=final)
-            self._send(keys.playlist_key(*names), "playlist", playlist.CONTENT_TYPE, text, final=final)
-            self._next_at = self._now() + len(text) / PLAYLIST_BYTES_PER_S
-        if backed and t0_ms is not None:
-            self._send_own_playlist(spec, backed, t0_ms)
+        for key, text in written:
+            self._send(key, "playlist", playlist.CONTENT_TYPE, text, final=final)
+        self._next_at = self._now() + sum(len(text) for _, text in written) / PLAYLIST_BYTES_PER_S
+        for key, text in backed:
+            self._send(key, "playlist", playlist.CONTENT_TYPE, text, final=False, store="backup")
         self.due = False
 
-    def _send_own_playlist(self, spec: RecordingSpec, backed: list[playlist.Entry], t0_ms: int) -> None:
-        """The backup store's, of what it has."""
-        key = keys.playlist_key(spec.file_prefix, self._sid, spec.cname)
-        text = playlist.render(backed, t0_ms=t0_ms, slice_s=spec.slice_s, ended=False)
-        self._send(key, "playlist", playlist.CONTENT_TYPE, text, final=False, store="backup")
+    def _playlists(
+        self,
+        session: Session,
+        spec: RecordingSpec,
+        t0_ms: int | None,
+        *,
+        final: bool,
+        stores: tuple[Store, ...] = ("primary",),
+    ) -> list[tuple[str, str]]:
+        def found(track: str) -> list[playlist.Entry]:
+            return timeline.publishable(session, self._sid, track, final=final, stores=stores)
+
+        return self._documents(session, spec, found, t0_ms, ended=final)
+
+    def _backed(self, session: Session, spec: RecordingSpec, t0_ms: int | None) -> list[tuple[str, str]]:
+        """The backup store's own, of what it has."""
+        return self._documents(
+            session, spec, lambda track: backups.entries(session, self._sid, track), t0_ms, ended=False
+        )
+
+    def _documents(
+        self, session: Session, spec: RecordingSpec, found: playlists.Found, t0_ms: int | None, *, ended: bool
+    ) -> list[tuple[str, str]]:
+        if t0_ms is None:
+            return []
+        tracks = timeline.tracks(session, self._sid)
+        return playlists.documents(spec, self._sid, tracks, found, t0_ms=t0_ms, ended=ended)
 
     def hold(self, spec: RecordingSpec) -> bool:
         """The last words, to be moved to the customer's store behind the files that they name. Whether they are safe."""
@@ -115,13 +134,12 @@ class Publication:
             row = recordings.get(session, self._sid)
             if row is None or row.t0_ms is None:
                 return False
-            entries = timeline.publishable(session, self._sid, TRACK, final=True, stores=("primary", "backup"))
-            index_text = index.render(session, row, track=TRACK, final=True)
-            t0_ms = row.t0_ms
+            written = self._playlists(session, spec, row.t0_ms, final=True, stores=("primary", "backup"))
+            index_text = index.render(session, row, final=True)
         names = (spec.file_prefix, self._sid, spec.cname)
-        text = playlist.render(entries, t0_ms=t0_ms, slice_s=spec.slice_s, ended=True)
         last: dict[str, Any] = {"final": True, "store": "backup"}
-        self._send(keys.held_back_key(keys.playlist_key(*names)), "playlist", HELD_TYPE, text, **last)
+        for key, text in written:
+            self._send(keys.held_back_key(key), "playlist", HELD_TYPE, text, **last)
         self._send(keys.held_back_key(keys.index_key(*names)), "index", HELD_TYPE, index_text, **last)
         return self._has_all("backup")
 

@@ -24,7 +24,7 @@ from models.vocabulary import pipe
 from models.vocabulary.errors import StateUnavailable
 from models.vocabulary.states import Role, Status
 from workers import bookkeeping, ending
-from workers.assignment import TRACK, Assignment
+from workers.assignment import Assignment
 from workers.bookkeeping import Grantee, Outcome
 from workers.children import Nursery
 from workers.conclusion import Conclusion
@@ -207,7 +207,7 @@ class Supervision:
             self._leave_it()
             return
         with self._database.unit() as session:
-            nothing = timeline.head(session, self.who.sid, TRACK) == 0
+            nothing = timeline.reach(session, self.who.sid) == 0
             if nothing or poisoned:
                 ending.condemn(session, self.who, fault)
             if nothing:

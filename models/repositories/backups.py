@@ -84,9 +84,11 @@ def waiting(session: Session, sid: str) -> int:
 def entries(session: Session, sid: str, track: str) -> list[Entry]:
     """What the backup store's own playlist lists."""
     s = Segment
-    held = select(s.start_90k, s.end_90k, s.key).join(BackupCopy, (BackupCopy.sid == s.sid) & (BackupCopy.key == s.key))
+    held = select(s.start_90k, s.end_90k, s.key, s.shape, s.bytes).join(
+        BackupCopy, (BackupCopy.sid == s.sid) & (BackupCopy.key == s.key)
+    )
     held = held.where(s.sid == sid, s.track == track).order_by(s.start_90k)
-    return [Entry(start_90k, end_90k, key) for start_90k, end_90k, key in session.execute(held)]
+    return [Entry(*row) for row in session.execute(held)]
 
 
 # -- moving -----------------------------------------------------------------------------------------------------

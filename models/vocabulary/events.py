@@ -9,7 +9,10 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum, IntFlag
 from typing import Any, Final
 
+from models.vocabulary import keys
 from models.vocabulary.spec import Mode
+from models.vocabulary.streams import Stream
+from models.vocabulary.ticks import TICKS_PER_S
 
 PRODUCT_CLOUD_RECORDING: Final = 3
 
@@ -106,6 +109,23 @@ def file_items(named: Iterable[tuple[str, int]], *, stream_types: int) -> list[d
     """fileList of a mixed recording, as query, stop and event 31 give it: names and where they start (unix ms)."""
     item = {"trackType": TRACK_TYPES[stream_types], "uid": "0", "mixedAllUser": True, "isPlayable": True}
     return [{"fileName": name} | item | {"sliceStartTime": started_ms} for name, started_ms in named]
+
+
+def stream_items(
+    prefix: tuple[str, ...], sid: str, cname: str, streams: Iterable[tuple[str, int]], *, t0_ms: int
+) -> list[dict[str, Any]]:
+    """fileList of an individual recording: one playlist of each user's stream, from the tracks and their first ticks."""
+    return [
+        {
+            "fileName": keys.stream_playlist_key(prefix, sid, cname, stream := Stream.of(track)),
+            "trackType": stream.medium,
+            "uid": stream.uid,
+            "mixedAllUser": False,
+            "isPlayable": stream.medium == "audio",  # as the contract's examples have it: pictures without sound
+            "sliceStartTime": t0_ms + start_90k * 1000 // TICKS_PER_S,
+        }
+        for track, start_90k in streams
+    ]
 
 
 def envelope(

@@ -63,17 +63,17 @@ def publishable(
     `final` passes over owed holes; a segment that is not stored, or is in another store, still ends it.
     """
     s = Segment
-    columns = (s.start_90k, s.end_90k, s.key, s.shape, s.state, s.store)
+    columns = (s.start_90k, s.end_90k, s.key, s.shape, s.bytes, s.state, s.store)
     listed = select(*columns).where(s.sid == sid, s.track == track).order_by(s.start_90k)
     if not final:
         listed = listed.where(s.late.is_(False))
     if not final and (owed := _first_owed(session, sid, track)) is not None:
         listed = listed.where(s.start_90k < owed)
     entries: list[Entry] = []
-    for start_90k, end_90k, key, shape, state, store in session.execute(listed):
+    for start_90k, end_90k, key, shape, bytes_, state, store in session.execute(listed):
         if state != SegmentState.STORED or store not in stores:
             break
-        entries.append(Entry(start_90k, end_90k, key, shape))
+        entries.append(Entry(start_90k, end_90k, key, shape, bytes_))
     return entries
 
 
