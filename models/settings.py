@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         description="How much this node takes, in hundredths of a core.",
     )
     spool: Path = Field(Path("spool"), description="Directory of this node's spools; must outlive the container.")
+    spool_low_bytes: int = Field(
+        1_000_000_000,
+        ge=0,
+        description="With less than this free in its spool a node takes no new recordings; what it records goes on.",
+    )
     ingest_url: str = Field(
         "", description="URL at which publishers reach the ingest beside this node; empty: this node has none."
     )

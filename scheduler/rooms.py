@@ -26,7 +26,7 @@ def seat_of(node: Node, used: int) -> Seat:
         capacity=node.capacity,
         used=used,
         draining=node.draining,
-        cordoned=node.cordoned,
+        cordoned=node.cordoned or node.spool_full,
         missed=node.missed,
         ingest=node.ingest_up and node.ingest_url != "",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import signal
 import threading
 import time
@@ -55,6 +56,7 @@ class Node:
         self._wake = threading.Event()
         self._over = threading.Event()
         self._draining = False
+        self._is_full = False
         self._claiming = 0
         self._threads: list[threading.Thread] = []
 
@@ -197,6 +199,7 @@ class Node:
     def _beat(self) -> None:
         config = self._config
         ingest_up = self._ingest_up()  # not inside the unit: it may hold the database's only lock
+        spool_full = self._spool_full()
         with self._database.unit() as session:
             row = nodes.beat(
                 session,
@@ -208,6 +211,7 @@ class Node:
                 config.ingest_units,
                 ingest_up,
                 config.tenure_ttl_ms * NODE_TTL_FACTOR,
+                spool_full,
             )
             told_to_drain = row.draining
             if self._draining:
@@ -215,6 +219,15 @@ class Node:
         if told_to_drain and not self._draining:
             log.info("told to drain: leaving as if by SIGTERM")
             os.kill(os.getpid(), signal.SIGTERM)  # Celery's own warm shutdown; its signal tells us to drain
+
+    def _spool_full(self) -> bool:
+        """Below its low water this node takes no new recording: what it has needs the room."""
+        free_bytes = shutil.disk_usage(self._config.spool).free
+        is_full = free_bytes < self._config.spool_low_bytes
+        if is_full != self._is_full:
+            self._is_full = is_full
+            log.warning("%s bytes are free in the spool: %s", free_bytes, "nothing new" if is_full else "open again")
+        return is_full
 
     def _ingest_up(self) -> bool:
         """Whether the ingest beside this node answers. Our own neighbour, so not an address that a user named."""

@@ -67,4 +67,6 @@ def node_state(seen: SeenNode) -> str:
         return "left" if not row.expires_ms else "gone"
     if row.draining:
         return "draining"
-    return "cordoned" if row.cordoned else "open"
+    if row.cordoned:
+        return "cordoned"
+    return "full" if row.spool_full else "open"

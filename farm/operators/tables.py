@@ -15,7 +15,7 @@ from farm.operators.rows import Row
 ID_CHARS: Final = 12
 COLOURS: Final = {
     "in_progress": "green", "ready": "green", "open": "green", "running": "green", "done": "green", "exited": "green",
-    "failed": "red", "gone": "red", "draining": "yellow", "cordoned": "yellow", "doubted": "yellow",
+    "failed": "red", "gone": "red", "draining": "yellow", "cordoned": "yellow", "full": "red", "doubted": "yellow",
 }  # fmt: skip
 
 Columns = Sequence[tuple[str, str]]  # heading, and how it behaves: "keep", "give" or "number"

@@ -165,7 +165,7 @@ def _node(node: Node, load: int, now: int) -> NodeCount:
         name=node.name,
         up=node.expires_ms > now,
         draining=node.draining,
-        cordoned=node.cordoned,
+        cordoned=node.cordoned or node.spool_full,
         capacity=node.capacity,
         load=load,
     )

@@ -22,6 +22,7 @@ def beat(
     ingest_units: str,
     ingest_up: bool,
     ttl_ms: int,
+    spool_full: bool = False,
 ) -> Node:
     """Say that this run of the node is up. A new run takes the name over once the old one's time is out; until then
     raises `NameTaken`. It starts undrained; a cordon stays.
@@ -32,6 +33,7 @@ def beat(
         "ingest_url": ingest_url,
         "ingest_units": ingest_units,
         "ingest_up": ingest_up,
+        "spool_full": spool_full,
     }
     now = now_ms(session)
     same = update(Node).where(Node.name == name, Node.boot == boot)

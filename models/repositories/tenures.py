@@ -182,7 +182,7 @@ def place_first(
 def has_room(session: Session, node: str, weight: int) -> bool:
     """Whether the node is up, takes new work and has room. Holds its row lock from here on."""
     row = nodes.lock(session, node)
-    if row is None or row.draining or row.cordoned or row.expires_ms <= now_ms(session):
+    if row is None or row.draining or row.cordoned or row.spool_full or row.expires_ms <= now_ms(session):
         return False
     return node_load(session, node) + weight <= row.capacity
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, ForeignKey, String
+from sqlalchemy import Boolean, ForeignKey, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.tables.base import Base, Big
@@ -19,6 +19,7 @@ class Node(Base):
     draining: Mapped[bool] = mapped_column(Boolean, default=False)  # is leaving (SIGTERM, `reelyard drain`)
     cordoned: Mapped[bool] = mapped_column(Boolean, default=False)  # takes nothing new (`reelyard cordon`, low disk)
     cordon_cause: Mapped[str] = mapped_column(String(200), default="")
+    spool_full: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # below its low water
     missed: Mapped[int] = mapped_column(default=0)  # dispatches in a row that it did not claim
     version: Mapped[str] = mapped_column(String(32), default="")
     ingest_url: Mapped[str] = mapped_column(String(500), default="")
