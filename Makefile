@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: chaos chaos-jobs help setup test demo up check bench-mixer bench-gateway bench-jobs soak soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: bench-upload chaos chaos-jobs chaos-storage help setup test demo up check bench-mixer bench-gateway bench-jobs bench-capture soak soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -55,6 +55,9 @@ up: $(STAMP) ## run the whole farm on this machine until Ctrl-C
 chaos: $(STAMP) ## kill everything in turn, and count what the recordings lost (25 min)
 	$(BIN)/python -m tests.chaos
 
+chaos-storage: $(STAMP) ## fail a third of all requests to the store, and count what a recording lost (6 min; ARGS='--outage 20')
+	$(BIN)/python -m tests.chaos.storage $(ARGS)
+
 check: $(STAMP) ## lint, format, types, import directions, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -74,6 +77,9 @@ chaos-jobs: $(STAMP) ## 1 000 jobs at a gateway of which 30 % of the calls fail,
 
 bench-jobs: $(STAMP) ## what 10 000 running jobs cost one scheduler, and how late their checks are (ARGS='--jobs 1000 --seconds 30')
 	$(BIN)/python -m bench.jobs $(ARGS)
+
+bench-capture: $(STAMP) ## what receiving one user costs, from Janus and by WHIP (ARGS='--users 8 --seconds 30')
+	$(BIN)/python -m bench.capture $(ARGS)
 
 soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from its files (ARGS='--minutes 5 --seed 3')
 	$(BIN)/python -m bench.soak $(ARGS)

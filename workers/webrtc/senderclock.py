@@ -74,7 +74,9 @@ class TrackClock:
                 self._restart()
         if self._born is None:
             self._born = now
-        self._floor.see(now - media_s, now)
+        before = self._floor.value
+        if self._floor.see(now - media_s, now) != before:
+            self._sender.changed()
 
     def reported(self, ntp: int, media_s: float, now: float) -> None:
         """A sender report: its 64-bit NTP time and the media time it stands for."""
@@ -87,9 +89,11 @@ class TrackClock:
             self._sender.forget_reports()
         self._reported += 1
         self._reports.see(seen, now)
+        self._sender.changed()
 
     def forget_reports(self) -> None:
         self._reports, self._later, self._reported = Floor(), 0, 0
+        self._sender.changed()
 
     def time_of(self, media_s: float, now: float) -> float:
         """Capture time of a unit that has arrived."""
@@ -130,18 +134,29 @@ class SenderClock:
         """`reports_needed`: of a track, before they count; 1 for a sender that is a server."""
         self.reports_needed = reports_needed
         self._tracks: list[TrackClock] = []
+        self._is_known = False  # whether the least transit is still that of the tracks
+        self._transit_s: float | None = None
 
     def track(self) -> TrackClock:
         clock = TrackClock(self)
         self._tracks.append(clock)
+        self.changed()
         return clock
 
     def drop(self, clock: TrackClock) -> None:
         self._tracks.remove(clock)
+        self.changed()
+
+    def changed(self) -> None:
+        """What a track knows of its transit."""
+        self._is_known = False
 
     def transit_s(self) -> float | None:
         """The tracks share one network: the least transit of any is nearest to the truth."""
-        return min((t.transit_s for t in self._tracks if t.transit_s is not None), default=None)
+        if not self._is_known:
+            self._transit_s = min((t.transit_s for t in self._tracks if t.transit_s is not None), default=None)
+            self._is_known = True
+        return self._transit_s
 
     def forget_reports(self) -> None:
         for track in self._tracks:

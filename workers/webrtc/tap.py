@@ -70,6 +70,7 @@ class Tap:
         drops: Drops | None = None,  # packets lost on purpose, by tests and benches
         *,
         holds: Callable[[], bool] = lambda: False,  # whether the sender's clock is to be waited for
+        estimates: bool = True,  # whether the sender is told how much may come: Janus does not listen
         least_rtt_s: float = 0.0,  # what receiver reports claim at least: Janus resends nothing to who is 0 ms away
     ) -> None:
         self._receiver = receiver
@@ -78,6 +79,7 @@ class Tap:
         self._drops = drops
         self._holds = holds
         self._held: list[Assembled] = []
+        self._estimates = estimates
         self._least_rtt_s = least_rtt_s
         self._sender = sender
         self._clock = sender.track()
@@ -102,13 +104,18 @@ class Tap:
         for ssrc in self._of_receiver("rtx_ssrc"):
             table[ssrc] = self._receiver
 
+    @property
+    def busy(self) -> bool:
+        """Whether `tick` has anything to do."""
+        return self._stream is not None and (self._stream.asking or bool(self._held))
+
     def want_key(self) -> None:
         if self._stream is not None:
             self._stream.want_key()
 
     async def tick(self) -> None:
         """Deadlines, and what is to be asked again. Every 20 to 50 ms."""
-        if self._stream is not None and (self._stream.asking or self._held):
+        if self._stream is not None and self.busy:
             now = self._now()
             self._emit(self._stream.tick(now), now)
             await self._ask(now)
@@ -117,7 +124,8 @@ class Tap:
         if self._drops is not None and self._drops(packet):
             return
         self._owner.heard()
-        await self._estimate(packet, arrival_time_ms)
+        if self._estimates:
+            await self._estimate(packet, arrival_time_ms)
         original = self._counted(packet)
         if original is None:
             return

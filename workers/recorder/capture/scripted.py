@@ -145,11 +145,10 @@ class ScriptedChannel:
 
     async def _play(self) -> None:
         """One task for the whole room: everything due, then one sleep to whatever is next."""
-        while True:
-            next_s = self._deliver(self._now_s())
-            if next_s == inf:
-                return
+        now_s = self._now_s()
+        while (next_s := self._deliver(now_s)) != inf:
             await self._clock.sleep_until(self._zero_t + next_s)
+            now_s = max(self._now_s(), next_s)  # the way there and back may round to just before it
 
     def _restart(self) -> None:
         """Something may be due before the sleeping player would wake."""

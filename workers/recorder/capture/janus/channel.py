@@ -41,7 +41,14 @@ from net.guard import resolve
 from workers.recorder.capture.backoff import steps
 from workers.recorder.capture.janus.feed import Ear, Feed, Place
 from workers.recorder.capture.janus.participants import Participant, participants
-from workers.recorder.capture.janus.session import FORBIDDEN, NO_SUCH_FEED, NO_SUCH_ROOM, Handle, JanusRefusal, JanusSession
+from workers.recorder.capture.janus.session import (
+    FORBIDDEN,
+    NO_SUCH_FEED,
+    NO_SUCH_ROOM,
+    Handle,
+    JanusRefusal,
+    JanusSession,
+)
 from workers.webrtc import ice
 from workers.webrtc.senderclock import SenderClock
 from workers.webrtc.tap import Drops
@@ -49,7 +56,7 @@ from workers.webrtc.tap import Drops
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 0.5
-_TICK_S: Final = 0.02
+_TICK_S: Final = 0.03
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _FEED_BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 _RESOLVE_WITHIN_S: Final = 3.0
@@ -185,6 +192,8 @@ class JanusChannel:
         return self._clock.now()
 
     def holds(self) -> bool:
+        if self._transit_s is not None:
+            return False
         if self._hold_until is None:
             self._hold_until = self.now() + _HOLD_S
         return self._transit() is None and self.now() < self._hold_until
@@ -195,7 +204,7 @@ class JanusChannel:
     # -- Janus' clock
 
     def _transit(self) -> float | None:
-        """Ours minus Janus' clock, with the least delay between."""
+        """Ours minus Janus' clock, with the least delay between; the last known while a connection is made again."""
         known = self._sender.transit_s()
         if known is not None:
             self._transit_s = known

@@ -164,7 +164,7 @@ class Feed:
 
     async def tick(self) -> None:
         for ear in list(self.ears.values()):
-            if ear.tap is not None:
+            if ear.tap is not None and ear.tap.busy:
                 await ear.tap.tick()
 
     async def let_go(self, *, session_lives: bool = True) -> None:
@@ -214,6 +214,7 @@ class Feed:
                 ear.tap = Tap(
                     *(transceiver.receiver, ear, around.sender, around.now, self._drops),
                     holds=around.holds,
+                    estimates=False,
                     least_rtt_s=_LEAST_RTT_S,
                 )
         await connection.setLocalDescription(await connection.createAnswer())
