@@ -19,6 +19,7 @@ from models.vocabulary.spec import S3Store, StoreKeys
 from net.connections import guarded_pool, remaining_s, within
 from net.guard import EVERYWHERE, Network, Resolver, system_resolver
 from stores.base import ObjectInfo, StoreCaps
+from stores.multipart import PART_BYTES, Multipart
 from stores.names import checked
 from stores.refusals import code_of, status_of, translate
 from stores.vendors import VENDORS, Vendor, place
@@ -56,6 +57,7 @@ class S3:
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         resolver: Resolver = system_resolver,
+        part_bytes: int = PART_BYTES,
     ) -> None:
         self._place = place(address, vendors)
         self._bucket = _bucket(address.bucket)
@@ -68,6 +70,10 @@ class S3:
         self._client = make_client(self._place, _present(keys), CONNECTIONS)
         Wire(self._pool, StoreClock(wall)).attach(self._client)
         self.caps = StoreCaps(reads=True, deletes=True, presigns=True)
+        self._part_bytes = part_bytes
+        self._multipart = Multipart(
+            self._client, self._bucket, self._extra, self._try, etag_is_md5=self._etag_is_md5, part_bytes=part_bytes
+        )
 
     def probe(self) -> None:
         """A list of one key. A key that may only put is denied that: no error, but `caps.reads` is false from then on."""
@@ -86,6 +92,10 @@ class S3:
         self, key: str, source: Path | bytes, *, md5_hex: str, content_type: str, timeout_s: float | None = None
     ) -> None:
         checked(key)
+        if isinstance(source, Path) and source.stat().st_size > 2 * self._part_bytes:
+            with within(LONGEST_S if timeout_s is None else timeout_s):
+                self._multipart.put(key, source, content_type=content_type)
+            return
         content_md5 = base64.b64encode(bytes.fromhex(md5_hex)).decode()
 
         def send() -> None:
