@@ -17,6 +17,7 @@ from scheduler.jobs.due import Due
 from scheduler.leader import Leadership
 from scheduler.notices import Delivery
 from scheduler.reaper import Reaper
+from scheduler.reconciler import Reconciler
 from scheduler.retention import Retention
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Loop:
         self._notices = Delivery(database, settings)
         self._retention = Retention(database, settings, now_s=now_s)
         self._backlog = Backlog(database, settings, now_s=now_s)
+        self._reconciler = Reconciler(database, now_s=now_s)
         self._leads = False
         self._failures = 0
 
@@ -86,5 +88,6 @@ class Loop:
             self._notices.tick()
             self._retention.tick()
             self._backlog.tick()
+            self._reconciler.tick()
         else:
             self._reaper.rest()

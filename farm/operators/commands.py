@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
-from rich.console import Console
 from sqlalchemy.orm import Session
 
-from farm.admin import database
-from farm.home import read_environment
-from farm.operators import rows, tables
+from farm.operators import checks, doors, rows, tables
 from models.database import now_ms
 from models.repositories import files, overview, tenures, timeline
 from models.repositories import nodes as node_rows
 from models.vocabulary.errors import ReelyardError
 
-#: Where `reelyard up` keeps its state when nobody says otherwise.
-HOME: Final = Path(".reelyard")
 MAX_ROWS: Final = 1_000
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class NoSuchRecording(ReelyardError):
-    """There is no recording of that sid."""
-
-    code, reason = 9530, "show"
 
 
 class NoSuchNode(ReelyardError):
     """There is no node of that name."""
 
     code, reason = 9531, "nodes"
-
-
-def _folder(command: F) -> F:
-    said = "Of an embedded farm. Else REELYARD_DATABASE_URL is the state, else the farm in ./.reelyard."
-    return click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help=said)(command)
-
-
-def _json(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")(command)
 
 
 def _page(command: F) -> F:
@@ -60,52 +36,26 @@ def _page(command: F) -> F:
     return command
 
 
-@contextmanager
-def _state(folder: Path | None) -> Iterator[Session]:
-    """A unit of work on the state that is meant. Raises `NoFarm`, `NotMigrated`, `StateUnavailable`."""
-    if folder is None and "REELYARD_DATABASE_URL" not in os.environ:
-        folder = HOME
-    url = read_environment(folder.resolve())["REELYARD_DATABASE_URL"] if folder is not None else None
-    opened = database(url)
-    try:
-        with opened.unit() as session:
-            yield session
-    finally:
-        opened.close()
-
-
-def _print(as_json: bool, value: Any, shown: Callable[[], Any]) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-    else:
-        tables.show(shown(), Console())
-
-
 @click.command()
 @_page
-@_folder
-@_json
+@doors.of_folder
+@doors.with_json
 def ps(folder: Path | None, as_json: bool, ended: bool, appid: str, limit: int) -> None:
     """List the recordings that run, newest first."""
-    with _state(folder) as session:
+    with doors.state(folder) as session:
         now = now_ms(session)
         found = [rows.recording(s) for s in overview.recordings(session, live=not ended, appid=appid, limit=limit)]
-    _print(as_json, found, lambda: tables.recordings(found, now))
+    doors.tell(as_json, found, lambda: tables.recordings(found, now))
 
 
 @click.command()
 @click.argument("sid")
-@_folder
-@_json
+@doors.of_folder
+@doors.with_json
 def show(sid: str, folder: Path | None, as_json: bool) -> None:
     """Show everything about the recording whose SID begins so."""
-    with _state(folder) as session:
-        found = overview.of_prefix(session, sid)
-        if len(found) != 1:
-            raise NoSuchRecording(
-                f"{'more than one recording has' if found else 'no recording on record has'} a sid that begins with {sid}"
-            )
-        [row] = found
+    with doors.state(folder) as session:
+        row = doors.one(session, sid)
         parts = [timeline.rows(session, row.sid, track) for track in overview.tracks(session, row.sid)]
         told = rows.full_recording(
             row,
@@ -114,36 +64,36 @@ def show(sid: str, folder: Path | None, as_json: bool) -> None:
             files.of(session, row.sid),
             tenures.of(session, row.sid),
         )
-    _print(as_json, told, lambda: tables.full_recording(told))
+    doors.tell(as_json, told, lambda: tables.full_recording(told))
 
 
 @click.command()
 @_page
-@_folder
-@_json
+@doors.of_folder
+@doors.with_json
 def jobs(folder: Path | None, as_json: bool, ended: bool, appid: str, limit: int) -> None:
     """List the jobs that are not over, newest first."""
-    with _state(folder) as session:
+    with doors.state(folder) as session:
         now = now_ms(session)
         found = [rows.job(job) for job in overview.jobs(session, live=not ended, appid=appid, limit=limit)]
-    _print(as_json, found, lambda: tables.jobs(found, now))
+    doors.tell(as_json, found, lambda: tables.jobs(found, now))
 
 
 @click.command()
-@_folder
-@_json
+@doors.of_folder
+@doors.with_json
 def nodes(folder: Path | None, as_json: bool) -> None:
     """List the nodes with their state, load and capacity."""
-    with _state(folder) as session:
+    with doors.state(folder) as session:
         now = now_ms(session)
         found = [rows.node(node, now) for node in overview.nodes(session, now)]
-    _print(as_json, found, lambda: tables.nodes(found))
+    doors.tell(as_json, found, lambda: tables.nodes(found))
 
 
 @click.command()
 @click.argument("node")
 @click.option("--cause", default="by the operator", show_default=True, help="What others read in `nodes`.")
-@_folder
+@doors.of_folder
 def cordon(node: str, cause: str, folder: Path | None) -> None:
     """Let NODE take nothing new. What it records, it records on."""
     _set(folder, node, lambda session: node_rows.cordon(session, node, True, cause), "takes nothing new")
@@ -151,7 +101,7 @@ def cordon(node: str, cause: str, folder: Path | None) -> None:
 
 @click.command()
 @click.argument("node")
-@_folder
+@doors.of_folder
 def uncordon(node: str, folder: Path | None) -> None:
     """Let NODE take recordings again."""
     _set(folder, node, lambda session: node_rows.cordon(session, node, False), "takes recordings again")
@@ -159,7 +109,7 @@ def uncordon(node: str, folder: Path | None) -> None:
 
 @click.command()
 @click.argument("node")
-@_folder
+@doors.of_folder
 def drain(node: str, folder: Path | None) -> None:
     """Let NODE hand its recordings over and leave: its worker ends when the last one is elsewhere."""
     _set(folder, node, lambda session: node_rows.set_draining(session, node, True), "hands over and leaves")
@@ -167,7 +117,7 @@ def drain(node: str, folder: Path | None) -> None:
 
 @click.command()
 @click.argument("node")
-@_folder
+@doors.of_folder
 def undrain(node: str, folder: Path | None) -> None:
     """Take a drain back, if NODE has not noticed it yet. A worker that leaves comes back by being started again."""
     said = "drains no more, unless its worker has begun to leave"
@@ -175,11 +125,11 @@ def undrain(node: str, folder: Path | None) -> None:
 
 
 def _set(folder: Path | None, node: str, change: Callable[[Session], bool], done: str) -> None:
-    with _state(folder) as session:
+    with doors.state(folder) as session:
         if not change(session):
             known = ", ".join(row.name for row in node_rows.live(session)) or "none"
             raise NoSuchNode(f"there is no node {node}; up are: {known}")
     click.echo(f"{node} {done}")
 
 
-COMMANDS: Final = (ps, show, jobs, nodes, cordon, uncordon, drain, undrain)
+COMMANDS: Final = (ps, show, *checks.COMMANDS, jobs, nodes, cordon, uncordon, drain, undrain)

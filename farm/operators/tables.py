@@ -15,7 +15,7 @@ from farm.operators.rows import Row
 ID_CHARS: Final = 12
 COLOURS: Final = {
     "in_progress": "green", "ready": "green", "open": "green", "running": "green", "done": "green", "exited": "green",
-    "failed": "red", "gone": "red", "draining": "yellow", "cordoned": "yellow", "full": "red", "doubted": "yellow",
+    "failed": "red", "wrong": "red", "gone": "red", "draining": "yellow", "cordoned": "yellow", "full": "red", "doubted": "yellow",
 }  # fmt: skip
 
 Columns = Sequence[tuple[str, str]]  # heading, and how it behaves: "keep", "give" or "number"
@@ -157,6 +157,20 @@ def _section(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]])
         return []
     columns = [(heading, "give" if heading in ("CAUSE", "KEY", "ERROR") else "keep") for heading in headings]
     return [Text(f"\n{title}", style="bold cyan"), table(columns, rows, "")]
+
+
+def findings(rows: Sequence[Row]) -> RenderableType:
+    """What is wrong first, each with what it is about below its name."""
+    columns = (("WHAT", "keep"), ("", "give"))
+    told: list[Sequence[Any]] = []
+    for row in sorted(rows, key=lambda row: not row["wrong"]):
+        told.append(("wrong" if row["wrong"] else "known", f"{row['what']}: {row['key']}".rstrip(": ")))
+        told.append(("", row["text"]))
+        if row["mended"]:
+            told.append(("", f"→ {row['mended']}"))
+        elif row["wrong"]:
+            told.append(("", "→ `reelyard repair` mends it" if row["mend"] else "→ nothing here can mend it"))
+    return table(columns, told, "all of it agrees")
 
 
 def duration(length_s: float) -> str:

@@ -102,6 +102,11 @@ def _media(found: Counts) -> Iterator[Metric]:
     yield lengths
     yield _gauge("upload_backlog_segments", "Segments that no store has acknowledged.", found.uploads.segments)
     yield _gauge("upload_backlog_bytes", "Their size.", found.uploads.bytes)
+    help_ = "Rows of ended recordings that contradict each other; `reelyard verify` tells more."
+    disagreements = GaugeMetricFamily("reelyard_disagreements", help_, labels=["what"])
+    for what, count in found.disagreements.items():
+        disagreements.add_metric([what], count)
+    yield disagreements
 
 
 def _tasks(found: Counts) -> Iterator[Metric]:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from models.database import now_ms
-from models.repositories import jobs, nodes, tenures
+from models.repositories import disagreements, jobs, nodes, tenures
 from models.tables import Hole, Job, Leader, Node, Notice, Recording, Segment, Tenure
 from models.tables.base import db_now_ms
 from models.tables.timeline import IS_RESERVED
@@ -94,6 +94,7 @@ class Counts:
     notices: Waiting
     jobs: Mapping[JobState, int]  # on record
     jobs_late_s: float
+    disagreements: Mapping[str, int]  # between rows of recordings that have ended, by kind
     led: bool  # a scheduler holds the leader's lease
 
 
@@ -114,6 +115,7 @@ def take(session: Session, *, record_days: int) -> Counts:
         notices=_notices(session, now),
         jobs=_jobs(session),
         jobs_late_s=jobs.late_ms(session) / 1000,
+        disagreements=disagreements.count(session),
         led=session.scalar(select(func.count()).select_from(Leader).where(Leader.expires_ms > db_now_ms())) != 0,
     )
 
