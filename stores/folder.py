@@ -23,6 +23,8 @@ from stores.base import ObjectInfo, StoreCaps
 from stores.names import TEMPORARY, checked, content_type
 
 PIECE_BYTES: Final = 1 << 20
+#: No put lasts so long.
+ABANDONED_S: Final = 6 * 3_600.0
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe planted as a file must not block
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,7 +43,10 @@ class Folder:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         random_name: Callable[[], str] = lambda: secrets.token_hex(8),
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self._wall = wall
+        self._swept: set[str] = set()
         self.caps = StoreCaps(reads=True, deletes=True, presigns=False)
         self._root = root
         self._monotonic = monotonic
@@ -59,6 +64,7 @@ class Folder:
         deadline_s = None if timeout_s is None else self._monotonic() + timeout_s
         checked(key)
         with _open(source) as reading, _translated(key), self._folder_of(key, create=True) as (folder, name):
+            self._sweep(folder, key.rpartition("/")[0])
             temporary = f"{TEMPORARY}{self._random_name()}"
             try:
                 self._copy(reading, folder, temporary, key, md5_hex, deadline_s)
@@ -68,6 +74,18 @@ class Folder:
                     os.unlink(temporary, dir_fd=folder)
                 raise
             os.fsync(folder)
+
+    def _sweep(self, folder: int, path: str) -> None:
+        """Once for each folder: what a writer that was killed has left there, long enough ago that none still writes it."""
+        if path in self._swept:
+            return
+        self._swept.add(path)
+        with os.scandir(folder) as entries:
+            left = [entry for entry in entries if entry.name.startswith(TEMPORARY)]
+        for entry in left:
+            with suppress(FileNotFoundError):  # somebody else sweeps, too
+                if entry.stat(follow_symlinks=False).st_mtime < self._wall() - ABANDONED_S:
+                    os.unlink(entry.name, dir_fd=folder)
 
     def _copy(
         self, reading: BinaryIO, folder: int, temporary: str, key: str, md5_hex: str, deadline_s: float | None

@@ -20,7 +20,7 @@ from net.connections import guarded_pool, remaining_s, within
 from net.guard import EVERYWHERE, Network, Resolver, system_resolver
 from stores.base import ObjectInfo, StoreCaps
 from stores.multipart import PART_BYTES, Multipart
-from stores.names import checked
+from stores.names import CONTENT_TYPES, checked
 from stores.refusals import code_of, status_of, translate
 from stores.vendors import VENDORS, Vendor, place
 from stores.wire import StoreClock, Wire, make_client
@@ -32,6 +32,7 @@ ATTEMPTS: Final = 2  # whoever has hours of patience has a loop of its own round
 PAUSE_S: Final = 0.2
 LONGEST_S: Final = 3_600.0  # of one call that names no limit: an MP4 part of 2 GB at 5 Mbit/s
 PRESIGN_S: Final = 604_800  # Signature V4's bound
+PLAYLIST_TYPE: Final = CONTENT_TYPES["m3u8"]
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")  # never an ARN, never another path
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 _SSE: Final[Mapping[str, dict[str, str]]] = {
@@ -106,6 +107,7 @@ class S3:
                     Body=body,
                     ContentMD5=content_md5,
                     ContentType=content_type,
+                    **_caching(content_type),
                     **self._extra,
                 )
             self._prove(key, md5_hex, answer)
@@ -202,6 +204,11 @@ class S3:
             if told is error:
                 raise
             raise told from error
+
+
+def _caching(content_type: str) -> Any:
+    """A playlist changes with every slice: what stands between the bucket and a player must ask anew."""
+    return {"CacheControl": "no-cache"} if content_type == PLAYLIST_TYPE else {}
 
 
 def _bucket(name: str) -> str:

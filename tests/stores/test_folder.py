@@ -123,3 +123,15 @@ def test_a_folder_store_needs_a_root_and_stays_below_it(tmp_path: Path) -> None:
             folder_below(tmp_path, path)
     assert folder_below(tmp_path, "app/x") == tmp_path.resolve() / "app" / "x"
     assert folder_below(tmp_path, str(tmp_path / "app")) == tmp_path.resolve() / "app"
+
+
+def test_what_a_killed_writer_left_is_swept_when_nobody_can_still_write_it(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    old, fresh, strange = (tmp_path / "app" / name for name in (".reelyard-old", ".reelyard-fresh", "old.ts"))
+    for path in (old, fresh, strange):
+        path.write_bytes(b"half")
+    for path in (old, strange):
+        os.utime(path, (0, 0))
+    store = Folder(tmp_path)
+    store.put("app/1.ts", b"slice", md5_hex=hashlib.md5(b"slice").hexdigest(), content_type="video/mp2t")
+    assert sorted(path.name for path in (tmp_path / "app").iterdir()) == [".reelyard-fresh", "1.ts", "old.ts"]
