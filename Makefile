@@ -81,6 +81,9 @@ bench-jobs: $(STAMP) ## what 10 000 running jobs cost one scheduler, and how lat
 bench-capture: $(STAMP) ## what receiving one user costs, from Janus and by WHIP (ARGS='--users 8 --seconds 30')
 	$(BIN)/python -m bench.capture $(ARGS)
 
+bench-upload: $(STAMP) ## slices to a store: throughput, CPU a gigabyte, how fast a backlog goes (ARGS=--quick: does it run?)
+	$(BIN)/python -m bench.upload $(ARGS)
+
 soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from its files (ARGS='--minutes 5 --seed 3')
 	$(BIN)/python -m bench.soak $(ARGS)
 
