@@ -7,7 +7,7 @@ import socket
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -123,6 +123,10 @@ class Settings(BaseSettings):
         7,
         ge=1,
         description="So long after a recording's end its files are moved from the backup store, and the customer's keys kept for it.",
+    )
+    vendors: dict[int, dict[str, Any]] = Field(
+        {},
+        description='Rows of the vendors\' table that are changed or added, as JSON: `{"3": {"addressing": "path"}}`. The table: the reference of vendors.',
     )
     log_level: str = Field("INFO", description="Level of the log.")
 

@@ -38,6 +38,8 @@ def _default(name: str, field: FieldInfo) -> str:
     match field.default:
         case None | "" | ():
             return "–"
+        case dict() as rows if not rows:
+            return "–"
         case SecretStr() as secret:
             return "–" if not secret.get_secret_value() else "secret"
         case tuple() as several:

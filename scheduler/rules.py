@@ -33,7 +33,7 @@ from models.vocabulary.spec import (
 from models.vocabulary.ticks import effective_fps
 from scheduler import contents, modes, orders
 from scheduler.fields import RECORDING_CONFIG, STORAGE, SUBSCRIBE, TRANSCODING, URL, check, check_outputs
-from stores.vendors import VENDORS, place
+from stores.vendors import configured, place
 
 MAX_CNAME_BYTES: Final = 64
 MAX_CNAME_BYTES_WEB: Final = 1024
@@ -450,6 +450,10 @@ def _store(asked: orders.Storage, terms: AppTerms, warnings: list[str]) -> tuple
         tag=asked.tag,
     )
     check_vendor(address, used=terms.store is None)
+    if terms.store is None and not (row := configured()[asked.vendor]).tested:
+        warnings.append(
+            f"{STORAGE}.vendor {asked.vendor} ({row.name}) is untested: its requests follow its documents alone"
+        )
     if terms.store is not None:
         where = "this app's own store" if terms.store.kind != "folder" else "this app's own folder"
         warnings.append(f"{STORAGE} is not used: the files go to {where}")
@@ -475,6 +479,7 @@ def keys_last(asked: orders.Storage, now_s: int) -> list[str]:
 def check_vendor(address: S3Store, *, used: bool) -> None:
     """Whether there is such a vendor and region. Where the files go elsewhere (`used` false), a vendor that we have no
     store for is as good as any."""
-    vendor = VENDORS.get(address.vendor)
+    table = configured()
+    vendor = table.get(address.vendor)
     if used or vendor is None or not vendor.refused:
-        place(address)
+        place(address, table)

@@ -14,7 +14,7 @@ from stores.base import Store
 from stores.folder import Folder
 from stores.memory import Memory
 from stores.s3 import S3
-from stores.vendors import vendor_table
+from stores.vendors import configured, vendor_table
 
 
 def open_store(
@@ -37,7 +37,7 @@ def open_store(
         case MemoryStore():
             return Memory.named(address.name)
         case S3Store():
-            vendors = vendor_table(vendor_overrides)
+            vendors = configured() if vendor_overrides is None else vendor_table(vendor_overrides)
             allowed = tuple(allow_networks)
             return S3(address, keys, allow_networks=allowed, vendors=vendors, wall=wall, sleep=sleep)
         case _:

@@ -7,12 +7,14 @@ Numbers: contract §6. Endpoints: each vendor's own S3 page. An operator may rep
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.vocabulary.errors import BadParameter
+from models.settings import settings
+from models.vocabulary.errors import BadParameter, Internal
 from models.vocabulary.spec import S3Store
 
 
@@ -142,6 +144,15 @@ def vendor_table(overrides: Mapping[int, Mapping[str, Any]] | None = None) -> Ma
         except ValidationError as error:
             raise ValueError(f"the settings' row of vendor {number} is wrong: {error}") from error
     return table
+
+
+@cache
+def configured() -> Mapping[int, Vendor]:
+    """The table as this farm's settings have it. Raises `Internal` when a row of theirs is wrong."""
+    try:
+        return vendor_table(settings().vendors)
+    except ValueError as error:
+        raise Internal(f"REELYARD_VENDORS: {error}") from error
 
 
 def place(address: S3Store, table: Mapping[int, Vendor] = VENDORS) -> Place:

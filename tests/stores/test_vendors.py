@@ -7,15 +7,18 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from models.vocabulary.errors import BadParameter, StorageError
+from models.settings import settings
+from models.vocabulary.errors import BadParameter, Internal, StorageError
 from models.vocabulary.spec import S3Store, StoreKeys
+from stores import vendors_page
 from stores.opening import open_store
 from stores.s3 import S3
-from stores.vendors import VENDORS, endpoint_url, place, vendor_table
+from stores.vendors import VENDORS, configured, endpoint_url, place, vendor_table
 from tests.servers import S3Server
 from tests.stores.fault_proxy import FaultProxy, Seen
 
@@ -224,3 +227,27 @@ def test_encryption_and_tags_are_asked_for_with_every_put(s3: S3Server, sse: str
 def test_what_a_vendor_cannot_do_is_named(vendor: int, extra: dict[str, str], field: str) -> None:
     with pytest.raises(BadParameter, match=f"extensionParams.{field}"):
         open_store(S3Store(vendor=vendor, bucket="bucket", **extra), KEYS)
+
+
+def test_the_settings_change_the_table_that_every_store_is_opened_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REELYARD_VENDORS", '{"3": {"addressing": "path"}, "40": {"name": "ours", "any_region": "x"}}')
+    settings.cache_clear()
+    configured.cache_clear()
+    try:
+        table = configured()
+        assert (table[3].addressing, table[3].endpoint) == ("path", VENDORS[3].endpoint)
+        open_store(S3Store(vendor=40, bucket="bucket", endpoint="s3.example.com"), KEYS).close()
+        monkeypatch.setenv("REELYARD_VENDORS", '{"3": {"addressing": "sideways"}}')
+        settings.cache_clear()
+        configured.cache_clear()
+        with pytest.raises(Internal, match="row of vendor 3"):
+            configured()
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+        configured.cache_clear()
+
+
+def test_the_page_of_vendors_is_up_to_date() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/reference/vendors.md"
+    assert page.read_text() == vendors_page.page(), vendors_page.__doc__
