@@ -23,6 +23,7 @@ from workers.recorder.mixer.bitrate import base_kbps, far_off
 from workers.recorder.mixer.director import Director, doubts
 from workers.recorder.mixer.tile import Picture
 from workers.recorder.segment.slices import ClosedSlice
+from workers.recorder.stretch import Stretch
 from workers.recorder.take import Take
 
 URL = "http://pictures.test/canvas.png"
@@ -154,6 +155,7 @@ def test_ticks_that_stay_late_are_encoded_with_less_care_from_the_next_edge_and_
     script = Script.model_validate({"users": [user], "duration_s": 14})
     warnings, slices = list[str](), list[ClosedSlice]()
     thrifty: list[int] = []
+    made: list[object] = []
 
     async def main(clock: VirtualClock) -> None:
         begin = pipe.Begin(
@@ -162,12 +164,14 @@ def test_ticks_that_stay_late_are_encoded_with_less_care_from_the_next_edge_and_
         )  # fmt: skip
         take = Take(
             begin, Slow(asyncio.get_running_loop()), ScriptedChannel(clock, script), tmp_path, resume_at_90k=0,
-            on_joined=lambda: None, on_zero=lambda _: None, on_first_frame=lambda _: None,
+            on_joined=lambda: None, on_zero=lambda _: None, on_first_frame=lambda _: made.append(take._made),
             on_slice=slices.append, on_warning=warnings.append,
         )  # fmt: skip
         await take.run()
-        assert take.overloaded and take._programme is not None
-        thrifty.append(take._programme.stats.thrifty)
+        assert take.overloaded
+        (stretch,) = made
+        assert isinstance(stretch, Stretch)
+        thrifty.append(stretch._programme.stats.thrifty)
 
     run_virtual(main)
     assert warnings == ["this machine cannot keep up: pictures are encoded with less care"]

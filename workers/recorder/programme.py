@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from models.vocabulary.channel import Unit
 from models.vocabulary.scene import Scene
@@ -19,6 +20,8 @@ from workers.recorder.segment.slices import OnSlice, Slices
 
 #: How far behind a piece's end its sound reaches: units up to there should be pushed before `finish`.
 TAIL_90K = audio_tick(POST_AUDIO_FRAMES + 1) + SOUND_AHEAD_90K
+#: So much is made at a time. Longer saves little more, and a tick that makes it should not last as long as the playout delay.
+BATCH_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ class Programme:
         self._slices = Slices(interleave, lambda: (self._encode.video, self._encode.audio), folder, name, on_slice)
         self._preset = self._encode.preset
         self._thrifty_frames = 0
-        self._position_90k = self.first_90k
+        self._position_90k = self._decided_90k = self.first_90k
+        self._batch_frames = max(1, round(BATCH_S * self._fps))
+        self._batch_90k = frame_tick(self._batch_frames, self._fps)
 
     @property
     def position_90k(self) -> int:
@@ -84,10 +89,12 @@ class Programme:
 
     def show(self, scene: Scene) -> None:
         """Draw so from the next frame on."""
+        self._make()
         self._mixer.show(scene)
 
     def image(self, ref: str, picture: Picture) -> None:
         """An image that scenes may name from now on."""
+        self._make()
         self._mixer.image(ref, picture)
 
     def hurry(self, hurry: bool) -> None:
@@ -95,14 +102,13 @@ class Programme:
         self._preset = THRIFTY if hurry else PRESET
 
     def advance(self, to_90k: int) -> None:
-        """Make all frames whose tick lies before `to_90k`, and all sound that units before it decide."""
-        if self._spec.has_video:
-            end = frame_at_or_after(to_90k, self._fps)
-            while self._encode.next_frame < end:
-                self._sounds(self._audio_decided(frame_tick(self._encode.next_frame, self._fps)))
-                self._picture()
-        self._sounds(self._audio_decided(to_90k))
-        self._position_90k = max(self._position_90k, self._made_90k())
+        """Frames whose tick lies before `to_90k`, and the sound that units before it decide, may be made now.
+
+        They are made a few at a time (`BATCH_S`): that costs less.
+        """
+        self._decided_90k = max(self._decided_90k, to_90k)
+        if self._decided_90k - self._made_90k() >= self._batch_90k:
+            self._make()
 
     def finish(self, end_90k: int) -> int:
         """Make what is missing before `end_90k` (with pictures: the next frame's tick), close the last slice there.
@@ -111,6 +117,7 @@ class Programme:
         used to end as a continuous encoder would.
         """
         self.advance(end_90k)
+        self._make()
         end_90k = max(end_90k, self.first_90k)
         if self._spec.has_video:
             end_90k = frame_tick(self._encode.next_frame, self._fps)
@@ -133,15 +140,27 @@ class Programme:
         self._mixer.close()
         self._encode.close()
 
-    def _picture(self) -> None:
-        if self._preset != self._encode.preset and self._encode.at_edge:
-            self._slices.write(self._encode.change_preset(self._preset))
-        self._thrifty_frames += self._encode.preset == THRIFTY
-        frame = self._mixer.picture(self._encode.next_frame)
-        self._slices.write(self._encode.picture(frame))
+    def _make(self) -> None:
+        """All that is decided and not yet made."""
+        to_90k = self._decided_90k
+        self._sounds(self._audio_decided(to_90k))
+        if self._spec.has_video:
+            self._pictures(frame_at_or_after(to_90k, self._fps))
+        self._position_90k = max(self._position_90k, self._made_90k())
+
+    def _pictures(self, end: int) -> None:
+        while (first := self._encode.next_frame) < end:
+            for frame in self._mixer.pictures(first, min(end, first + self._batch_frames)):
+                if self._preset != self._encode.preset and self._encode.at_edge:
+                    self._slices.write(self._encode.change_preset(self._preset))
+                self._thrifty_frames += self._encode.preset == THRIFTY
+                self._slices.write(self._encode.picture(frame))
 
     def _sounds(self, end: int) -> None:
-        while self._spec.has_audio and self._encode.next_audio < end:
+        if not self._spec.has_audio:
+            return
+        while self._encode.next_audio < end:
+            self._mixer.hear(end)
             samples = self._mixer.sound(self._encode.next_audio)
             self._slices.write(self._encode.sound(samples))
 

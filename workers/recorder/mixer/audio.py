@@ -36,6 +36,8 @@ _HOPELESS: Final = 50
 #: The ring: a unit has 120 ms at most (RFC 6716 §2.1.4), a stretch a little more, a frame 21 ms.
 _RING: Final = 1 << 17
 _REACH: Final = _RING // 4
+#: AAC frames decoded ahead of the one that is read: a second, less than the ring reaches.
+_MOST_FRAMES: Final = SAMPLE_RATE // AAC_SAMPLES
 #: Seams fade over 2.5 ms.
 _FADE: Final = np.linspace(0.0, 1.0, 120, dtype=np.float32)
 #: Up to here the limiter changes nothing.
@@ -255,6 +257,7 @@ class Sound:
         self._sum = Accumulator(channels)
         self._sum.start(first_frame * AAC_SAMPLES)
         self._next = first_frame
+        self._decoded = first_frame  # behind the last frame for which all units were decoded
         self._gone = AudioCounts()
 
     def push(self, unit: Unit, at_90k: int) -> None:
@@ -266,11 +269,18 @@ class Sound:
     def frame(self, j: int) -> Samples:
         """(channels, 1024) samples of AAC frame `j`; each must be asked for once, in order."""
         assert j == self._next, "AAC frames are read in order"
+        self.decode(j + 1)
         self._next += 1
-        end_90k = audio_tick(j + 1) + SOUND_AHEAD_90K
-        for track in self._tracks.values():
-            track.advance(end_90k, self._sum, (j + 1) * AAC_SAMPLES)
         return limited(self._sum.read(AAC_SAMPLES))
+
+    def decode(self, end: int) -> None:
+        """Make ready all AAC frames before `end`, at most a second of them. What comes for them from now on is late."""
+        end = min(end, self._next + _MOST_FRAMES)
+        if end <= self._decoded:
+            return
+        self._decoded = end
+        for track in self._tracks.values():
+            track.advance(audio_tick(end) + SOUND_AHEAD_90K, self._sum, end * AAC_SAMPLES)
 
     def forget_silent(self, before_90k: int) -> None:
         """Close tracks that have sent nothing since a tick."""

@@ -47,6 +47,7 @@ class Canvas:
         self._planes = planes_of(self.frame)
         self._background = "#000000"
         self._tiles: list[Tile | Lettering] = []
+        self._sources: dict[str, list[Tile]] = {}  # by `ref`
         self._covers: list[bool] = []
         self._with: list[frozenset[int]] = []
         self._stale = True
@@ -61,12 +62,21 @@ class Canvas:
         kept = {tile.item: tile for tile in self._tiles}
         items = sorted(scene.items, key=lambda item: item.z)  # stable: equals stay in the scene's order
         self._tiles = [kept.get(item) or self._tile(item) for item in items]
+        self._sources = {}
+        for tile in self._tiles:
+            if isinstance(tile, Tile) and tile.item.kind is ItemKind.SOURCE:
+                self._sources.setdefault(tile.item.ref, []).append(tile)
         self._covers = []
         self._background = scene.background
         self._stale = True
 
+    def foresee(self, ref: str, picture: Picture | None) -> None:
+        """What of a SOURCE the frame shows that is painted after those foreseen before."""
+        for tile in self._sources.get(ref, ()):
+            tile.foresee(picture)
+
     def paint(self, newest: Newest) -> VideoFrame:
-        """`newest`: the picture of a SOURCE's or IMAGE's `ref`."""
+        """`newest`: the picture of a SOURCE's or IMAGE's `ref`, where none was foreseen."""
         dirty = [i for i, tile in enumerate(self._tiles) if tile.refresh(_picture(tile.item, newest))]
         if not dirty and not self._stale:
             return self.frame

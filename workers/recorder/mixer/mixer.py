@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,18 +65,35 @@ class Mixer:
             self._canvas.show(scene)
             self._seen = _seen(scene)
 
-    def picture(self, n: int) -> VideoFrame:
-        """Frame `n`: each track's newest unit not later than its tick. Valid until the next call."""
+    def pictures(self, first: int, end: int) -> Iterator[VideoFrame]:
+        """Frames [first, end) of one scene: each track's newest unit not later than the frame's tick. Each is valid until the next.
+
+        All that they show is decoded and scaled before the first is drawn, track by track: several frames at a time
+        cost less than one by one, since a decoder's and the encoder's memory stays in the caches.
+        """
         assert self._canvas is not None, "this recording has no picture"
-        tick_90k = frame_tick(n, self._fps)
         for track_id, until_90k in self._seen.items():
-            if until_90k is None or tick_90k <= until_90k:
-                self._track(track_id).advance(tick_90k)
-            else:
-                self._track(track_id).hold(until_90k)
-        if n % self._fps == 0:
-            self._tidy(tick_90k)
-        return self._canvas.paint(self._newest)
+            track = self._track(track_id)
+            for n in range(first, end):
+                tick_90k = frame_tick(n, self._fps)
+                if until_90k is None or tick_90k <= until_90k:
+                    track.advance(tick_90k)
+                else:
+                    track.hold(until_90k)
+                self._canvas.foresee(track_id, track.picture)
+        for n in range(first, end):
+            if n % self._fps == 0:
+                self._tidy(frame_tick(n, self._fps))
+            yield self._canvas.paint(self._newest)
+
+    def picture(self, n: int) -> VideoFrame:
+        """Frame `n` alone."""
+        return next(self.pictures(n, n + 1))
+
+    def hear(self, end: int) -> None:
+        """Decode what AAC frames before `end` sound like, track by track: cheaper than frame by frame."""
+        assert self._sound is not None, "this recording has no sound"
+        self._sound.decode(end)
 
     def sound(self, j: int) -> Samples:
         """AAC frame `j`: (channels, 1024) floats in (-1, 1)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -15,6 +16,8 @@ from workers.recorder.mixer.planes import Bytes, Planes, planes_of
 
 #: A difference of shapes up to this is scaled away, unseen: cropping costs a copy of the source.
 _SHAPE_TOLERANCE: Final = 0.02
+#: A picture that shrinks and of which so much is seen is cropped after it is scaled, not before.
+_MOST: Final = 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +26,14 @@ class Picture:
 
     frame: VideoFrame
     rotation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A picture at a cell's size; `inner` (x, y, width, height): where it lies when it does not fill the cell."""
+
+    layer: Planes | None = None  # None: only the background
+    inner: tuple[int, int, int, int] | None = None
 
 
 def crop_to_shape(sw: int, sh: int, w: int, h: int) -> tuple[int, int, int, int]:
@@ -69,9 +80,9 @@ class Tile:
         self.box = item
         self._below = part(canvas, item.x, item.y, item.w, item.h)
         self._see_through = not item.background
-        self._picture: Picture | None = None
-        self._layer: Planes | None = None  # None: only the background
-        self._inner: tuple[int, int, int, int] | None = None  # where the layer lies when it does not fill the cell
+        self._look = Look()
+        self._coming: deque[Look | None] = deque()  # of the next frames; None: as the frame before
+        self._newest: Picture | None = None
         self._reformatter = VideoReformatter()
         self._cropped: VideoFrame | None = None
         self._cropped_planes: Planes
@@ -81,53 +92,63 @@ class Tile:
         """Whether nothing below it is seen."""
         if self.item.alpha < 1:
             return False
-        return not self._see_through or (self._layer is not None and self._inner is None)
+        return not self._see_through or (self._look.layer is not None and self._look.inner is None)
+
+    def foresee(self, picture: Picture | None) -> None:
+        """What the frame shows that follows those foreseen before. It is scaled now, while the caches hold it."""
+        if picture is self._newest:
+            self._coming.append(None)
+        else:
+            self._newest = picture
+            self._coming.append(Look() if picture is None else self._made(picture))
 
     def refresh(self, picture: Picture | None) -> bool:
-        """Whether it looks different from before."""
-        if picture is self._picture:
+        """Go on to the next frame: the one foreseen, else `picture`. Whether it looks different from before."""
+        if not self._coming:
+            self.foresee(picture)
+        look = self._coming.popleft()
+        if look is None:
             return False
-        self._picture = picture
-        self._inner = None
-        self._layer = None if picture is None else self._made(picture)
+        self._look = look
         return True
 
     def paint(self) -> None:
-        if self._layer is not None:
-            below = self._below if self._inner is None else part(self._below, *self._inner)
-            lay(below, self._layer, self.item.alpha)
+        layer, inner = self._look.layer, self._look.inner
+        if layer is not None:
+            lay(self._below if inner is None else part(self._below, *inner), layer, self.item.alpha)
         elif not self._see_through:
             lay(self._below, yuv(self.item.background), self.item.alpha)
 
     def clear(self, colour: str) -> None:
         lay(self._below, yuv(colour), 1.0)
 
-    def _made(self, picture: Picture) -> Planes:
+    def _made(self, picture: Picture) -> Look:
         turned = picture.rotation % 180 == 90
         w, h = (self.item.h, self.item.w) if turned else (self.item.w, self.item.h)
         if self.item.fit is Fit.CROP:
-            return _turned(self._cropped_to(picture.frame, w, h), picture.rotation)
+            return Look(_turned(self._cropped_to(picture.frame, w, h), picture.rotation))
         inner = fit_into(picture.frame.width, picture.frame.height, w, h)
         if self._see_through:
             return self._fitted_bare(picture, turned)
         layer = _blank(w, h, self.item.background)
         lay(part(layer, *inner), self._scaled(picture.frame, inner[2], inner[3]), 1.0)
-        return _turned(layer, picture.rotation)
+        return Look(_turned(layer, picture.rotation))
 
-    def _fitted_bare(self, picture: Picture, turned: bool) -> Planes:
+    def _fitted_bare(self, picture: Picture, turned: bool) -> Look:
         """Without bars: what lies below is seen beside it."""
         sw, sh = picture.frame.width, picture.frame.height
         inner = fit_into(sh, sw, self.item.w, self.item.h) if turned else fit_into(sw, sh, self.item.w, self.item.h)
-        self._inner = None if inner == (0, 0, self.item.w, self.item.h) else inner
         w, h = (inner[3], inner[2]) if turned else inner[2:]
-        return _turned(self._scaled(picture.frame, w, h), picture.rotation)
+        layer = _turned(self._scaled(picture.frame, w, h), picture.rotation)
+        return Look(layer, None if inner == (0, 0, self.item.w, self.item.h) else inner)
 
     def _cropped_to(self, frame: VideoFrame, w: int, h: int) -> Planes:
-        plain = _is_plain(frame)
         box = crop_to_shape(frame.width, frame.height, w, h)
         if box[2] == frame.width and box[3] == frame.height:
             return self._scaled(frame, w, h)
-        if not plain:
+        if box[2] * box[3] >= _MOST * frame.width * frame.height and w <= box[2] and h <= box[3]:
+            return self._cropped_after(frame, box, w, h)
+        if not _is_plain(frame):
             frame = self._reformatted(frame, frame.width, frame.height)
         inner = part(planes_of(frame), *box)
         if box[2] == w and box[3] == h:
@@ -138,6 +159,11 @@ class Tile:
         for below, above in zip(self._cropped_planes, inner, strict=True):
             below[:] = above
         return planes_of(self._reformatted(self._cropped, w, h))
+
+    def _cropped_after(self, frame: VideoFrame, box: tuple[int, int, int, int], w: int, h: int) -> Planes:
+        """Scaled whole, then cropped: where most is kept that is cheaper than a copy of what is kept."""
+        wide, high = max(w, round(frame.width * w / box[2] / 2) * 2), max(h, round(frame.height * h / box[3] / 2) * 2)
+        return part(self._scaled(frame, wide, high), (wide - w) // 4 * 2, (high - h) // 4 * 2, w, h)
 
     def _scaled(self, frame: VideoFrame, w: int, h: int) -> Planes:
         if (frame.width, frame.height) != (w, h) or not _is_plain(frame):

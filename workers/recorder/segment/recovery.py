@@ -105,16 +105,16 @@ def recover(
 def _whole_packets(
     source: InputContainer, video: VideoStream | None, sound: AudioStream | None
 ) -> tuple[list[Packet[Any]], list[Packet[Any]]]:
-    """Packets with a time, less each stream's last: nothing proves that it is complete."""
+    """Packets with a time, less a torn one at the end: each says how long it is (`slices`)."""
     pictures: list[Packet[Any]] = []
     sounds: list[Packet[Any]] = []
     try:
         for packet in source.demux([stream for stream in (video, sound) if stream is not None]):
-            if packet.pts is not None:
+            if packet.pts is not None and not packet.is_corrupt:
                 (pictures if packet.stream is video else sounds).append(packet)
     except av.FFmpegError:
         pass  # the torn end: what came before it is what there is
-    return pictures[:-1], sounds[:-1]
+    return pictures, sounds
 
 
 def _unwrapped(packet: Packet[Any], near_90k: int) -> int:
