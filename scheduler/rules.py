@@ -154,6 +154,7 @@ def spec_of(order: orders.Start, terms: AppTerms, *, uid: str) -> tuple[Recordin
         file_prefix=prefix,
         store=store,
         redundancy=terms.redundancy,
+        stream_mode=_stream_mode(order),
     )
     secrets = Secrets(
         channel_token=order.token,
@@ -194,13 +195,28 @@ def _is_salt(text: str) -> bool:
         return False
 
 
+def _stream_mode(order: orders.Start) -> Literal["default", "standard", "original"]:
+    if order.mode is not Mode.INDIVIDUAL or order.stream_mode is None:
+        return "default"
+    return cast("Literal['default', 'standard', 'original']", order.stream_mode)
+
+
 def _check_built(order: orders.Start) -> None:
-    if order.mode is not Mode.MIX:
-        raise NotBuiltYet(f"mode {order.mode.value}: only mix is recorded so far")
+    if order.mode is Mode.WEB:
+        raise NotBuiltYet("mode web: channels are recorded, pages are not yet")
+    if order.mode is Mode.INDIVIDUAL:
+        _check_individual(order)
     if order.decryption_mode:
         raise NotBuiltYet(
             f"{RECORDING_CONFIG}.decryptionMode {order.decryption_mode}: channels of this farm are not decrypted yet"
         )
+
+
+def _check_individual(order: orders.Start) -> None:
+    if order.snapshots is not None:
+        raise NotBuiltYet("clientRequest.snapshotConfig: this farm takes no snapshots yet")
+    if order.combination_policy == "postpone_transcoding" or order.transcode is not None:
+        raise NotBuiltYet("clientRequest.appsCollection: this farm makes no other files of an individual recording yet")
 
 
 # -- who is recorded --------------------------------------------------------------------------------------------

@@ -19,8 +19,9 @@ PER_MEGAPIXEL_PER_S: Final = 1.7
 PER_VIDEO_USER: Final = 1.5
 PER_AUDIO_USER: Final = 0.15
 AUDIO_ENCODER: Final = 0.6
-#: Copying one user's tracks costs a hundredth of mixing him.
+#: Copying one user's track costs a hundredth of mixing him; his sound as AAC is decoded and encoded.
 PER_COPIED_USER: Final = 0.3
+PER_AAC_USER: Final = 0.75
 #: A recorder in a room of Janus ends each user's WebRTC itself; of WHIP rooms the ingest does, outside the weights.
 PER_WEBRTC_USER: Final = 1.0
 #: A browser that plays and encodes a page.
@@ -40,7 +41,8 @@ def weight(spec: RecordingSpec) -> int:
     audio_users = users(spec, "audio") if spec.has_audio else 0
     base = BASE + (PER_WEBRTC_USER * max(video_users, audio_users) if is_janus(spec.channel) else 0.0)
     if spec.mode is Mode.INDIVIDUAL:
-        return ceil(base + PER_COPIED_USER * (video_users + audio_users))
+        per_sound = PER_COPIED_USER if spec.stream_mode == "original" else PER_AAC_USER
+        return ceil(base + PER_COPIED_USER * video_users + per_sound * audio_users)
     cost = base + PER_VIDEO_USER * video_users + PER_AUDIO_USER * audio_users
     if spec.has_video:
         cost += PER_MEGAPIXEL_PER_S * spec.video.width * spec.video.height * spec.video.fps / 1e6

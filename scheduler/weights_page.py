@@ -43,6 +43,7 @@ TAIL: Final = """
 | each user with sound | {audio_user} |
 | the sound encoder | {encoder} |
 | each track of a user that is copied | {copied} |
+| each user's sound that becomes AAC by itself | {aac} |
 
 A node that also runs its ingest on the same cores should give less than all of them; a quarter of a core for each room of a dozen publishers is on the safe side.
 """
@@ -64,6 +65,7 @@ def page() -> str:
         "audio_user": weights.PER_AUDIO_USER,
         "encoder": weights.AUDIO_ENCODER,
         "copied": weights.PER_COPIED_USER,
+        "aac": weights.PER_AAC_USER,
     }
     return HEAD.format(**numbers) + rows + TAIL.format(**numbers, **parts)
 

@@ -310,9 +310,10 @@ def test_modes_that_are_not_built_say_so(sqlite_farm: Farm) -> None:
     sqlite_farm.worker()
 
     async def unbuilt(client: Client) -> None:
-        individual = await client.start(await client.resource(), "individual", recordingConfig={"subscribeUidGroup": 0})
-        assert (individual.status_code, individual.json()["code"]) == (400, 2)
-        assert "not supported yet" in individual.json()["reason"]
+        wish: dict[str, Any] = {"recordingConfig": {"subscribeUidGroup": 0}, "snapshotConfig": {"captureInterval": 10}}
+        snapshots = await client.start(await client.resource(), "individual", **wish)
+        assert (snapshots.status_code, snapshots.json()["code"]) == (400, 2)
+        assert snapshots.json()["reason"].startswith("not supported yet: clientRequest.snapshotConfig")
 
     over_http(sqlite_farm, unbuilt)
 

@@ -364,8 +364,9 @@ class Recorder:
     def _first_frame(self, at_90k: int) -> None:
         """What lies between an earlier process's last frame and ours is lost: nobody else has captured it."""
         if self._begin.spec.mode is not Mode.MIX:
-            self._first_90k = at_90k  # each stream tells its own holes
-            self._fact(journal.First(track=ALL, at_90k=at_90k))
+            self._first_90k = at_90k
+            if self._died_at_90k is None:
+                self._fact(journal.First(track=ALL, at_90k=at_90k))  # each stream tells its own holes
         elif self._died_at_90k is None:
             self._fact(journal.First(track=MIX, at_90k=at_90k))
         elif self._died_at_90k < at_90k:
