@@ -8,7 +8,7 @@ timeline takes the first proven copy of each slot, so whoever dies meanwhile cos
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from models import logs
 from models.database import Database, now_ms
-from models.repositories import nodes, recordings, tenures
+from models.repositories import nodes, recordings, tenures, zeros
 from models.repositories.tenures import HELD
 from models.settings import Settings
 from models.tables import Recording, Tenure
@@ -96,6 +96,8 @@ class Relief:
             if recording is None or not _goes_on(recording):
                 return None
             now = crew(tenures.of(session, sid), draining)
+            if recording.t0_ms is None:
+                return self._move_unbegun(session, recording, now)
             wanted = wanted_size(RecordingSpec.model_validate(recording.spec))
             on_hold = recording.held_90k is not None  # nobody closes slots now
             proven = [t for t in now.staying if t.state is TenureState.LIVE and (t.ready or on_hold)]
@@ -108,21 +110,42 @@ class Relief:
                 return None  # enough, or nobody at all: that is the reaper's business
             return self._place(session, recording, now)
 
+    def _move_unbegun(self, session: Session, recording: Recording, now: Crew) -> Dispatch | None:
+        """Nobody has published yet, so there is nothing to lose and no zero to share: the old tenure ends, and the next
+        epoch begins elsewhere. Two at once, which do not know of each other's zero, would count from two. Without room
+        elsewhere it stays.
+        """
+        if not now.leaving or now.size or recording.next_dispatch_ms > now_ms(session):
+            return None
+        with session.begin_nested() as attempt:
+            for tenure in now.leaving:
+                zeros.disown(session, recording.sid, tenure.epoch, tenure.owner)
+                tenures.revoke(session, recording.sid, tenure.epoch, "its node drains, and nothing is recorded yet")
+            placed = self._dispatched(session, recording, Role.PRIMARY, {tenure.node for tenure in now.leaving})
+            if placed is None:
+                attempt.rollback()
+        if placed is None:
+            recording.next_dispatch_ms = now_ms(session) + AGAIN_MS
+        return placed
+
     def _place(self, session: Session, recording: Recording, now: Crew) -> Dispatch | None:
-        if recording.t0_ms is None:
-            return None  # two that do not know of each other's zero would count from two; nothing is recorded yet
         if recording.next_dispatch_ms > now_ms(session) or not joinable_many(recording.spec["channel"]):
             return None
         role = Role.SUCCESSOR if now.leaving else Role.STANDBY
         taken = {t.node for t in (*now.staying, *now.leaving, *now.coming)}
-        try:
-            deadline_ms = self._settings.dispatch_deadline_ms
-            placed = dispatch.place(session, recording, role, deadline_ms=deadline_ms, exclude=taken)
-        except NoWorkers:
-            placed = None
+        placed = self._dispatched(session, recording, role, taken)
         if placed is None:
             recording.next_dispatch_ms = now_ms(session) + AGAIN_MS
         return placed
+
+    def _dispatched(
+        self, session: Session, recording: Recording, role: Role, exclude: Collection[str]
+    ) -> Dispatch | None:
+        deadline_ms = self._settings.dispatch_deadline_ms
+        try:
+            return dispatch.place(session, recording, role, deadline_ms=deadline_ms, exclude=exclude)
+        except NoWorkers:
+            return None
 
 
 def _goes_on(recording: Recording) -> bool:

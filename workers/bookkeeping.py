@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from models.repositories import backups, films, notices, recordings, snapshots, tenures, timeline
+from models.repositories import backups, films, notices, recordings, snapshots, tenures, timeline, zeros
 from models.vocabulary import events, journal, pipe
 from models.vocabulary.events import Event
 from models.vocabulary.states import HoleState, Status
@@ -39,6 +39,7 @@ class Outcome:
 
     n: int = 0
     refused: list[str] = field(default_factory=list)
+    covered: list[str] = field(default_factory=list)  # of the refused: another's copy is in a store
     later: dict[str, journal.Slice] = field(default_factory=dict)  # to be asked for again
     granted: list[str] = field(default_factory=list)
     sliced: int = 0
@@ -58,7 +59,7 @@ def commit(
         match entry:
             case journal.Zero():
                 anchor = {"clock_id": entry.clock_id, "zero_s": entry.zero_s}
-                if recordings.zero(session, who.sid, t0_ms=entry.t0_ms, anchor=anchor):
+                if zeros.found(session, who.sid, who.epoch, who.owner, t0_ms=entry.t0_ms, anchor=anchor):
                     slices_begin(session, who, 0, 0)
             case journal.Gap():
                 where = (entry.track, who.epoch, who.owner, entry.start_90k, entry.end_90k)
@@ -86,9 +87,9 @@ def commit(
                     tenures.proven(session, who.sid, who.epoch, who.owner)
             case journal.Stored():
                 _proven(session, who, entry, outcome)
-                if individual.snapped(session, who.sid, entry.key, entry.store):
-                    outcome.stored += 1
-                elif timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
+                if individual.snapped(session, who.sid, entry.key, entry.store) or timeline.stored(
+                    session, who.sid, entry.track, entry.key, store=entry.store
+                ):
                     outcome.stored += 1
                 else:
                     films.stored(session, who.sid, entry.key, store=entry.store)
@@ -178,6 +179,8 @@ def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outco
             outcome.later[entry.key] = entry
         case _:
             outcome.refused.append(entry.key)
+            if isinstance(answer, timeline.Covered):
+                outcome.covered.append(entry.key)
 
 
 def first_file(session: Session, who: Grantee) -> None:

@@ -204,6 +204,7 @@ def claim(session: Session, sid: str, epoch: int, node: str, boot: str, *, ttl_m
     of the node does not hold the node's name. A passed deadline that nobody has reaped yet is no hindrance.
     """
     ttl_ms = ttl_ms or settings().tenure_ttl_ms
+    recordings.lock(session, sid)  # the lock order; and whoever finds the zero now is waited for
     holds_name = select(Node.name).where(Node.name == node, Node.boot == boot).exists()
     dispatched = update(Tenure).where(*_key(sid, epoch), Tenure.node == node, holds_name)
     won = moved(
