@@ -15,9 +15,9 @@ MIX: Final = "mix"
 #: What stands for a whole tenure where an entry wants a track.
 ALL: Final = ""
 _PLAIN: Final = {TrackSource.CAMERA, TrackSource.MICROPHONE}
-_UNFIT: Final = re.compile(r"[/\\\x00-\x1f]")
-#: Names of files have 255 bytes, and the user's is not all of it.
-_MAX_UID_BYTES: Final = 100
+_UNFIT: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
+#: Names of files have 255 bytes: beside the user's there are sid, channel (64), type and time.
+_MAX_UID_BYTES: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
