@@ -15,6 +15,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from models.vocabulary.channel import Track, TrackKind, TrackSource, Unit, User
 from models.vocabulary.errors import BadBody
 from workers.ingest.room import Room
+from workers.ingest.startrate import with_start_rate
 from workers.webrtc import ice
 from workers.webrtc.payload import VIDEO_CODECS
 from workers.webrtc.senderclock import SenderClock
@@ -84,7 +85,7 @@ class Publisher:
         transport = transceivers[0].receiver.transport.transport
         ice.on_check(transport, self.heard)
         self.etag = ice.ufrag(transport)
-        return self._connection.localDescription.sdp
+        return with_start_rate(self._connection.localDescription.sdp)
 
     async def tick(self) -> None:
         """Every 20 ms."""
