@@ -36,7 +36,7 @@ from models.vocabulary.spec import (
     VideoSpec,
 )
 from models.vocabulary.ticks import AAC_TICKS, LEAD_90K, audio_frame_from, frame_tick
-from workers.recorder import take
+from workers.recorder import stretch, take
 from workers.recorder.capture.script import Script
 from workers.recorder.capture.scripted import ScriptedChannel
 from workers.recorder.clock import VIRTUAL_START_MS, VirtualClock, run_virtual
@@ -209,8 +209,8 @@ def soak(seed: int, seconds: float, kind: LayoutKind, folder: Path, on_minute: C
         """A programme whose scenes the judge knows."""
 
         def show(self, scene: Scene) -> None:
-            judge.scenes.append((self.position_90k, scene))
             super().show(scene)
+            judge.scenes.append((self.position_90k, scene))
 
     async def main(clock: VirtualClock) -> take.Ending:
         begin = pipe.Begin(
@@ -224,7 +224,7 @@ def soak(seed: int, seconds: float, kind: LayoutKind, folder: Path, on_minute: C
         )  # fmt: skip
         return await recording.run()
 
-    with patch.object(take, "Programme", Watched):
+    with patch.object(stretch, "Programme", Watched):
         ending = run_virtual(main)
     verdict = judge.verdict
     verdict.head_90k = ending.head_90k
