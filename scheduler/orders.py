@@ -170,6 +170,7 @@ class Start:
     recording_given: bool = True  # whether there is a recordingConfig at all
     stream_mode: str | None = None
     snapshots: Snapshots | None = None
+    files_given: bool = True  # whether there is a recordingFileConfig: without it, snapshots are all that is wanted
     services: tuple[ExtensionService, ...] | None = None
     combination_policy: str | None = None
     transcode: TranscodeOptions | None = None

@@ -25,6 +25,7 @@ from models.vocabulary.spec import (
     S3Store,
     Secrets,
     Selection,
+    SnapshotSpec,
     StoreAddress,
     StoreKeys,
     UserBackground,
@@ -155,6 +156,7 @@ def spec_of(order: orders.Start, terms: AppTerms, *, uid: str) -> tuple[Recordin
         store=store,
         redundancy=terms.redundancy,
         stream_mode=_stream_mode(order),
+        snapshots=_snapshots(order),
     )
     secrets = Secrets(
         channel_token=order.token,
@@ -201,6 +203,12 @@ def _stream_mode(order: orders.Start) -> Literal["default", "standard", "origina
     return cast("Literal['default', 'standard', 'original']", order.stream_mode)
 
 
+def _snapshots(order: orders.Start) -> SnapshotSpec | None:
+    if order.mode is not Mode.INDIVIDUAL or order.snapshots is None:
+        return None
+    return SnapshotSpec(interval_s=order.snapshots.interval_s)
+
+
 def _check_built(order: orders.Start) -> None:
     if order.mode is Mode.WEB:
         raise NotBuiltYet("mode web: channels are recorded, pages are not yet")
@@ -213,8 +221,10 @@ def _check_built(order: orders.Start) -> None:
 
 
 def _check_individual(order: orders.Start) -> None:
-    if order.snapshots is not None:
-        raise NotBuiltYet("clientRequest.snapshotConfig: this farm takes no snapshots yet")
+    if order.snapshots is not None and not order.files_given:
+        raise NotBuiltYet(
+            "clientRequest.snapshotConfig without recordingFileConfig: this farm takes snapshots beside a recording only"
+        )
     if order.combination_policy == "postpone_transcoding" or order.transcode is not None:
         raise NotBuiltYet("clientRequest.appsCollection: this farm makes no other files of an individual recording yet")
 

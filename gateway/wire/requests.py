@@ -187,6 +187,7 @@ class StartRequest(Shape):
             transcoding=None if transcoding is None else transcoding.transcoding(),
             av_file_type=tuple(asked.recording_file_config.av_file_type),
             recording_given="recording_config" in asked.model_fields_set,
+            files_given="recording_file_config" in asked.model_fields_set,
             stream_mode=recording.stream_mode,
             snapshots=None if snapshots is None else snapshots.order(),
             services=None if services is None else tuple(s.order() for s in services.extension_services),

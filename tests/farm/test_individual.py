@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import av
+from PIL import Image
 
-from tests.farm.backend import ANY_STORAGE, FPS, UID, Backend, Take
+from tests.farm.backend import ANY_STORAGE, FPS, HEIGHT, UID, WIDTH, Backend, Take
 from tests.farm.processes import UpFarm, recorder_of
 
 STREAMS = ("audio", "video")
@@ -30,7 +31,12 @@ def started(backend: Backend, cname: str) -> IndividualTake:
     body = {
         "cname": cname,
         "uid": UID,
-        "clientRequest": {"recordingConfig": config, "storageConfig": ANY_STORAGE},
+        "clientRequest": {
+            "recordingConfig": config,
+            "storageConfig": ANY_STORAGE,
+            "recordingFileConfig": {"avFileType": ["hls"]},
+            "snapshotConfig": {"captureInterval": 2, "fileType": ["jpg"]},
+        },
     }
     for _ in range(3):
         answer = backend.request("POST", f"/cloud_recording/resourceid/{resource_id}/mode/individual/start", body)
@@ -95,4 +101,7 @@ def test_a_user_has_a_playlist_for_each_stream_that_outlives_its_recorder(farm: 
         assert max(gaps) <= hole["end_s"] - hole["start_s"] + 0.1 <= 3.0
         if stream == "video":
             assert pictures(listed(farm.store, name)) == len(at)
+    snapshots = sorted(farm.store.glob(f"{take.sid}_individual__uid_s_alice__uid_e_video_*.jpg"))
+    assert len(snapshots) >= 3
+    assert all(Image.open(snapshot).size == (WIDTH, HEIGHT) for snapshot in snapshots)
     assert "#EXT-X-MEDIA:TYPE=AUDIO" in (farm.store / f"{take.sid}_individual__uid_s_alice__uid_e_av.m3u8").read_text()

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from farm.judge.sounds import beeps
@@ -48,7 +49,8 @@ def test_pictures_and_sound_of_a_user_belong_together(tmp_path: Path) -> None:
             for frame in source.decode(video=0):
                 assert frame.time is not None
                 at_s = frame.time - 1  # the lead
-                if brightness(frame.to_ndarray(format="gray"), View(0, 0, 320, 180)) >= FLASH_FROM:
+                luma = np.asarray(frame.to_ndarray(format="gray"), np.uint8)
+                if brightness(luma, View(0, 0, 320, 180)) >= FLASH_FROM:
                     seen.setdefault(round(at_s), at_s)
     both = set(heard) & set(seen)
     assert len(both) >= 6

@@ -108,7 +108,7 @@ class Keeper:
             self._playlist(final=False)
 
     def _conclude(self) -> None:
-        if self.drained is None or self._sealed or set(self.slices) != self.stored:
+        if self.drained is None or self._sealed or not set(self.slices) <= self.stored:
             return
         if not self._sent.get("final"):
             self._sent["final"] = 0

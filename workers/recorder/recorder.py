@@ -6,6 +6,7 @@ Facts go to the journal first; the pipe says how far it goes; a slice is uploade
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -22,7 +23,7 @@ from models.vocabulary.channel import Channel, TrackKind
 from models.vocabulary.errors import DiskFull, Internal, ReelyardError, Scope, StorageError
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets
 from models.vocabulary.states import HoleState, Role, Status
-from models.vocabulary.streams import ALL, MIX
+from models.vocabulary.streams import ALL, MIX, Stream
 from models.vocabulary.ticks import TICKS_PER_S
 from models.vocabulary.timing import Clock
 from stores.base import Store
@@ -293,6 +294,7 @@ class Recorder:
             on_stream=self._stream,
             on_open=self._opened,
             on_hole=self._hole,
+            on_snapshot=self._snapped,
             on_held=self._hold_begins,
             on_paused=self._hold_ends,
             before=Before(self._found.ends_90k, self._died_at_90k),
@@ -412,6 +414,14 @@ class Recorder:
         )
         self._captured = True
         self._to_upload(entry)
+
+    def _snapped(self, stream: Stream, at_90k: int, path: Path) -> None:
+        content = path.read_bytes()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        key = keys.prefix_path(self._begin.spec.file_prefix) + path.name
+        self._to_upload(
+            journal.Snapshot(track=stream.track, at_90k=at_90k, key=key, file=path.name, bytes=len(content), md5=md5)
+        )
 
     def _to_upload(self, entry: Upload) -> None:
         def written(n: int) -> None:

@@ -23,6 +23,7 @@ from workers.recorder.capture.reception import Change, Reception
 from workers.recorder.capture.roster import Roster
 from workers.recorder.chores import Chores
 from workers.recorder.individual.ensemble import CUT_WAIT_90K, Before, Ensemble, OnHole, OnOpen, stream_name
+from workers.recorder.individual.snapshots import OnSnapshot
 from workers.recorder.mixer.director import doubts
 from workers.recorder.mixer.gallery import Download, download
 from workers.recorder.mixer.layers import first_layer
@@ -76,6 +77,7 @@ class Take:
         on_hole: OnHole = lambda *_: None,
         on_held: Callable[[int], None] = lambda _at_90k: None,
         on_paused: Callable[[int, int], None] = lambda _start_90k, _end_90k: None,
+        on_snapshot: OnSnapshot = lambda *_: None,
         before: Before | None = None,
         download: Download = download,
     ) -> None:
@@ -97,6 +99,7 @@ class Take:
         self._on_held = on_held  # nothing is recorded from this edge on
         self._on_paused = on_paused  # nothing was to be recorded from this edge to that
         self._before = before
+        self._on_snapshot = on_snapshot
 
         self._roster = Roster(begin.spec)
         self._reception = Reception()
@@ -283,6 +286,7 @@ class Take:
             on_warning=self._on_warning,
             want_key=self._want_key,
             before=self._before,
+            on_snapshot=self._on_snapshot,
         )
         for track in self._roster.tracks():
             if self._roster.takes(track):

@@ -15,6 +15,8 @@ from models.vocabulary.states import HoleState
 from models.vocabulary.streams import Stream, stream_of
 from models.vocabulary.ticks import TICKS_PER_S, slot_ticks
 from workers.recorder.individual.copied import Copied
+from workers.recorder.individual.snapshots import SUFFIX as JPEG
+from workers.recorder.individual.snapshots import OnSnapshot, Snapshots
 from workers.recorder.individual.transcoded import TAIL_90K, Transcoded
 from workers.recorder.segment.slices import ClosedSlice
 
@@ -76,8 +78,17 @@ class Ensemble:
         on_warning: Callable[[str], None],
         want_key: Callable[[str], None],
         before: Before | None = None,
+        on_snapshot: OnSnapshot = lambda *_: None,
     ) -> None:
         self.spec = spec
+        self._snapshots: Snapshots | None = None
+        if spec.snapshots is not None and spec.has_video:
+            self._snapshots = Snapshots(
+                spec.snapshots.interval_s,
+                lambda stream, at_90k: folder / name(stream, at_90k, JPEG),
+                on_snapshot=on_snapshot,
+                want_key=want_key,
+            )
         self.position_90k = self.first_90k = first_90k
         self._folder, self._name = folder, name
         self._on_slice, self._on_open, self._on_hole = on_slice, on_open, on_hole
@@ -108,11 +119,15 @@ class Ensemble:
         """It was unpublished, or is not subscribed to any more."""
         if (lane := self._lanes.get(track_id)) is not None:
             lane.ends_90k, lane.gone = at_90k, True
+            if self._snapshots is not None:
+                self._snapshots.leave(track_id)
 
     def push(self, unit: Unit, at_90k: int) -> None:
         lane = self._lanes.get(unit.track)
         if lane is None or lane.gone:
             return
+        if self._snapshots is not None and lane.track.kind is TrackKind.VIDEO:
+            self._snapshots.push(lane.stream, unit, at_90k)
         if len(lane.waiting) >= _MAX_WAITING:
             lane.waiting.popleft()
             self.dropped += 1
@@ -128,6 +143,8 @@ class Ensemble:
                 self._retire(lane)
                 del self._lanes[track_id]
         self.position_90k = max(self.position_90k, to_90k)
+        if self._snapshots is not None:
+            self._snapshots.advance(to_90k)
 
     def cut(self, at_90k: int) -> None:
         """Another tenure goes on behind a slot's edge: each stream ends with its first unit there that begins a slice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -69,10 +70,8 @@ def _copied(source: InputContainer, out: Path, opened: journal.Opened) -> Closed
 
 def _units(source: InputContainer, stream: VideoStream | AudioStream) -> list[Packet[Any]]:
     found: list[Packet[Any]] = []
-    try:
+    with suppress(av.FFmpegError):  # the torn end: what came before it is what there is
         found.extend(packet for packet in source.demux(stream) if packet.pts is not None)
-    except av.FFmpegError:
-        pass  # the torn end: what came before it is what there is
     return found
 
 
