@@ -58,6 +58,9 @@ chaos: $(STAMP) ## kill everything in turn, and count what the recordings lost (
 chaos-storage: $(STAMP) ## fail a third of all requests to the store, and count what a recording lost (6 min; ARGS='--outage 20')
 	$(BIN)/python -m tests.chaos.storage $(ARGS)
 
+chaos-storage: $(STAMP) ## fail a third of all requests to the store, and count what a recording lost (6 min; ARGS='--outage 20')
+	$(BIN)/python -m tests.chaos.storage $(ARGS)
+
 check: $(STAMP) ## lint, format, types, import directions, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -80,6 +83,9 @@ bench-jobs: $(STAMP) ## what 10 000 running jobs cost one scheduler, and how lat
 
 bench-capture: $(STAMP) ## what receiving one user costs, from Janus and by WHIP (ARGS='--users 8 --seconds 30')
 	$(BIN)/python -m bench.capture $(ARGS)
+
+bench-upload: $(STAMP) ## slices to a store: throughput, CPU a gigabyte, how fast a backlog goes (ARGS=--quick: does it run?)
+	$(BIN)/python -m bench.upload $(ARGS)
 
 bench-upload: $(STAMP) ## slices to a store: throughput, CPU a gigabyte, how fast a backlog goes (ARGS=--quick: does it run?)
 	$(BIN)/python -m bench.upload $(ARGS)

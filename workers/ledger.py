@@ -103,7 +103,8 @@ class Ledger:
         self._later |= outcome.later
         self._refused.update(outcome.refused)
         refused, later = tuple(outcome.refused), tuple(outcome.later)
-        self._say(pipe.Committed(n=self._committed, refused=refused, later=later))
+        covered = tuple(outcome.covered)
+        self._say(pipe.Committed(n=self._committed, refused=refused, covered=covered, later=later))
         return outcome
 
     def _place_anew(self, session: Session, entries: Sequence[tuple[int, journal.AnyEntry]]) -> None:
@@ -138,5 +139,6 @@ class Ledger:
             return False
         self._refused.update(outcome.refused)
         refused, granted = tuple(outcome.refused), tuple(outcome.granted)
-        self._say(pipe.Committed(n=self._committed, refused=refused, granted=granted))
+        covered = tuple(outcome.covered)
+        self._say(pipe.Committed(n=self._committed, refused=refused, covered=covered, granted=granted))
         return True

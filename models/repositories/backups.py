@@ -42,8 +42,8 @@ def told(session: Session, sid: str, key: str, store: str) -> Told:
     copy = update(BackupCopy).where(BackupCopy.sid == sid, BackupCopy.key == key, BackupCopy.moved.is_(False))
     if moved(session, copy.values(moved=True).returning(BackupCopy.key)) is None:
         return Told()
-    run(session, update(Segment).where(Segment.sid == sid, Segment.key == key).values(store=PRIMARY))
-    run(session, update(File).where(File.sid == sid, File.key == key).values(store=PRIMARY))
+    for table in (Segment, File):  # what has been deleted since stays so
+        run(session, update(table).where(_of(table, sid, key), table.store == BACKUP).values(store=PRIMARY))
     return Told(moved=True)
 
 
@@ -142,7 +142,7 @@ def again_in(session: Session, sid: str, in_ms: int) -> None:
 
 def placed(session: Session, sid: str, key: str) -> None:
     """A document stands in the customer's store now."""
-    run(session, update(File).where(_of(File, sid, key)).values(store=PRIMARY))
+    run(session, update(File).where(_of(File, sid, key), File.store == BACKUP).values(store=PRIMARY))
 
 
 def close(session: Session, sid: str) -> None:

@@ -92,6 +92,7 @@ class Committed(Message):
 
     type: Literal["committed"] = "committed"
     n: int
+    covered: tuple[str, ...] = ()  # of the refused: a store has another's copy of the range, so nobody needs this one
     refused: tuple[str, ...] = ()  # keys whose range is another's: not to be uploaded
     later: tuple[
         str, ...

@@ -16,7 +16,7 @@ from models.repositories import recordings, resources, tenures
 from models.settings import Settings
 from models.tables import Recording
 from models.vocabulary import keys
-from models.vocabulary.spec import FolderStore, RecordingSpec, Secrets, VideoSpec
+from models.vocabulary.spec import FolderStore, RecordingSpec, Secrets, StoreKeys, VideoSpec
 from models.vocabulary.states import Role, Wanted
 from tests.models.farm import APPID, app, spec
 from tests.recorder.virtual import HEIGHT, WIDTH, scene, user
@@ -49,11 +49,12 @@ class Rig:
         channel = scene(self.folder, *(users or (user("a"), user("b"))))
         video = VideoSpec(width=WIDTH, height=HEIGHT, fps=15, bitrate_bps=100_000)
         store = fields.pop("store", FolderStore(path="calls"))
+        keys = fields.pop("keys", StoreKeys())
         wanted = spec(channel=channel, store=store, video=video, slice_s=2, **fields)
         with self.database.unit() as session:
             app(session)
             resource = resources.acquire(session, appid=APPID, cname="room", uid="1", options={}, ttl_ms=300_000)
-            secrets = Secrets(channel_token=SECRET)
+            secrets = Secrets(channel_token=SECRET, store=keys)
             recordings.create(session, sid=SID, resource=resource, spec=wanted, secrets=secrets, weight=100)
         return wanted
 
@@ -86,9 +87,12 @@ class Rig:
     def slices(self, more_than: int) -> None:
         self.until(lambda: len(list(self.store.glob("*.ts"))) > more_than, f"{more_than} slices")
 
-    def stop(self) -> Recording:
+    def end(self) -> None:
         with self.database.unit() as session:
             recordings.want(session, SID, Wanted.STOP, "stop called")
+
+    def stop(self) -> Recording:
+        self.end()
         row = self.status(8)
         self.until(lambda: not any(t.is_alive() for t in self.threads), "its task ends")
         return row
@@ -99,6 +103,10 @@ class Rig:
         pid = supervision.recorder_pid
         assert pid is not None
         return pid
+
+    @property
+    def has_recorder(self) -> bool:
+        return any(supervision.recorder_pid is not None for supervision in self.node._running.values())
 
     def kill(self, sig: signal.Signals = signal.SIGKILL) -> int:
         pid = self.pid()

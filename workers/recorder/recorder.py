@@ -527,6 +527,8 @@ class Recorder:
             case pipe.Committed():
                 self._committed = max(self._committed, message.n)
                 self._refused.update(message.refused)
+                for key in message.covered:
+                    self._shelf.passed(key, STORE)
                 self._held = (self._held | set(message.later)) - set(message.granted) - self._refused
                 self._hand_over()
             case pipe.LeaseOk():
