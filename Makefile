@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: bench-upload chaos chaos-jobs chaos-storage help setup test demo up check bench-mixer bench-gateway bench-jobs bench-capture soak soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: bench-upload chaos chaos-jobs chaos-storage help setup test demo up check bench-mixer bench-gateway bench-jobs bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -58,9 +58,6 @@ chaos: $(STAMP) ## kill everything in turn, and count what the recordings lost (
 chaos-storage: $(STAMP) ## fail a third of all requests to the store, and count what a recording lost (6 min; ARGS='--outage 20')
 	$(BIN)/python -m tests.chaos.storage $(ARGS)
 
-chaos-storage: $(STAMP) ## fail a third of all requests to the store, and count what a recording lost (6 min; ARGS='--outage 20')
-	$(BIN)/python -m tests.chaos.storage $(ARGS)
-
 check: $(STAMP) ## lint, format, types, import directions, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -87,11 +84,11 @@ bench-capture: $(STAMP) ## what receiving one user costs, from Janus and by WHIP
 bench-upload: $(STAMP) ## slices to a store: throughput, CPU a gigabyte, how fast a backlog goes (ARGS=--quick: does it run?)
 	$(BIN)/python -m bench.upload $(ARGS)
 
-bench-upload: $(STAMP) ## slices to a store: throughput, CPU a gigabyte, how fast a backlog goes (ARGS=--quick: does it run?)
-	$(BIN)/python -m bench.upload $(ARGS)
-
 soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from its files (ARGS='--minutes 5 --seed 3')
 	$(BIN)/python -m bench.soak $(ARGS)
+
+drift: $(STAMP) ## two hours of a sender whose clock is 200 ppm fast: sound against picture (ARGS='--minutes 10')
+	$(BIN)/python -m bench.drift $(ARGS)
 
 bench-gateway: $(STAMP) ## acquire and query a second, on SQLite and PostgreSQL (ARGS='--seconds 2')
 	$(BIN)/python -m bench.gateway $(ARGS)
