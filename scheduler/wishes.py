@@ -15,7 +15,6 @@ from models.vocabulary.errors import (
     BadLayout,
     BadParameter,
     InvalidOperation,
-    NotBuiltYet,
     ServiceExiting,
     WorkerNotFound,
 )
@@ -36,6 +35,7 @@ class Changed:
 
 
 ON_HOLD: Final = "on hold"
+CANCEL_CALLED: Final = "cancel called"
 
 SpecChange = Callable[[RecordingSpec, Secrets, rules.AppTerms], tuple[RecordingSpec, Secrets, list[str]]]
 
@@ -58,12 +58,21 @@ class Wishes(Records):
 
     def stop_own(self, appid: str, sid: str) -> dict[str, Any]:
         """Stop by sid alone, also when resourceExpiredHour is over. Stopping twice is like stopping once."""
+        return self._end_own(appid, sid, Wanted.STOP, STOP_CALLED)
+
+    def cancel(self, appid: str, sid: str) -> dict[str, Any]:
+        """End capture and upload: what is in the store stays and is listed, all else is thrown away. Also after a stop,
+        as long as it has not ended; cancelling twice is like cancelling once.
+        """
+        return self._end_own(appid, sid, Wanted.CANCEL, CANCEL_CALLED)
+
+    def _end_own(self, appid: str, sid: str, wanted: Wanted, cause: str) -> dict[str, Any]:
         with self.database.unit() as session:
             recording = recordings.get(session, sid)
             if recording is None or recording.appid != appid:
                 raise WorkerNotFound("there is no recording of that sid on record")
             if not ended(recording.status):
-                recordings.want(session, sid, Wanted.STOP, STOP_CALLED)
+                recordings.want(session, sid, wanted, cause)
         self.broker.nudge(sid)
         return self.record(appid, sid)
 
@@ -99,16 +108,6 @@ class Wishes(Records):
             return spec.model_copy(update={"layout": layout}), secrets, warnings
 
         return self._respec(appid, mode, resource_id, sid, order, change)
-
-    def cancel(self, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change) -> dict[str, Any]:
-        return self._not_built("cancel", appid, mode, resource_id, sid, order)
-
-    def _not_built(
-        self, verb: str, appid: str, mode: Mode, resource_id: str, sid: str, order: orders.Change
-    ) -> dict[str, Any]:
-        with self.database.unit() as session:
-            lookup.check_same(lookup.running(session, appid, mode, resource_id, sid), order.cname, order.uid)
-        raise NotBuiltYet(f"{verb}: this farm does not change a running recording yet")
 
     @contextmanager
     def _told_of_misfits(self, sid: str) -> Iterator[None]:

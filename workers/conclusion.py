@@ -8,6 +8,7 @@ from typing import Final
 from models.database import Database
 from models.repositories import backups, recordings, snapshots, tenures, timeline
 from models.vocabulary import pipe
+from models.vocabulary.journal import CANCELLED
 from models.vocabulary.spec import Backup, RecordingSpec
 from workers import ending
 from workers.bookkeeping import Grantee
@@ -21,6 +22,10 @@ LOOK_AGAIN_S: Final = 0.5
 BACKUP_S: Final = 10.0
 #: So long an ending recording waits for other tenures' segments that no store has acknowledged.
 OTHERS_S: Final = 8.0
+#: So long a cancelled one waits for a store that takes nothing.
+STORE_S: Final = 30.0
+#: Why what they do not bring is a hole.
+LOST: Final = "the worker was lost before its upload"
 
 
 class Conclusion:
@@ -69,10 +74,10 @@ class Conclusion:
             return False
         return self._stirred or self._now() >= self._look_again_at
 
-    def look(self, spec: RecordingSpec, *, writer: bool, reads: bool) -> bool:
+    def look(self, spec: RecordingSpec, *, writer: bool, reads: bool, cancelled: bool = False) -> bool:
         """Capture is over and all of it is committed: whether nothing is left to do here, all being stored and published.
 
-        `reads`: what is in the store can be had back.
+        `reads`: what is in the store can be had back. `cancelled`: what is not stored by now is not waited for.
         """
         assert self._drained is not None
         self._stirred, self._look_again_at = False, self._now() + LOOK_AGAIN_S
@@ -86,20 +91,24 @@ class Conclusion:
         if mine or self._ledger.is_waiting:
             return False
         if not is_last:
-            if not reads and not self._films.order_mine(spec):
+            if not reads and not cancelled and not self._films.order_mine(spec):
                 return False  # who goes on could not read what we have here
             self._hand_in()
             return True
-        if not self._others_are_through():
+        if not self._others_are_through(
+            patience_s=0.0 if cancelled else OTHERS_S, cause=CANCELLED if cancelled else LOST
+        ):
             return False
-        filmed = self._films.order_all(spec)
+        filmed = cancelled or self._films.order_all(spec)
         with self._database.unit() as session:
             waiting = backups.waiting(session, self._who.sid)
         self._publication.publish(spec, final=not waiting, filmed=filmed)
         if filmed and not waiting and self._publication.complete:
             self._end()
             return True
-        return filmed and self._leave_to_backup(spec)
+        if filmed and self._leave_to_backup(spec):
+            return True
+        return cancelled and self._now() >= self._drained_at + STORE_S and self._end_without_documents()
 
     def _leave_to_backup(self, spec: RecordingSpec) -> bool:
         """The customer's store does not take what is left: the backup store has it, and others will move it."""
@@ -112,12 +121,20 @@ class Conclusion:
             ending.all_is_stored(session, self._who, backuped=True)
         return True
 
-    def _others_are_through(self) -> bool:
+    def _end_without_documents(self) -> bool:
+        """Cancelled, and the store takes nothing: nobody is to wait for it."""
+        with self._database.unit() as session:
+            recordings.warn(
+                session, self._who.sid, "cancelled while the store took nothing: the playlist was not ended"
+            )
+            ending.all_is_stored(session, self._who)
+        return True
+
+    def _others_are_through(self, *, patience_s: float, cause: str) -> bool:
         """Earlier tenures may still be bringing in what their spools hold; what they do not bring in time is a hole."""
         with self._database.unit() as session:
             left = timeline.unsent(session, self._who.sid)
-            if left and self._now() >= self._drained_at + OTHERS_S:
-                cause = "the worker was lost before its upload"
+            if left and self._now() >= self._drained_at + patience_s:
                 for track in timeline.tracks(session, self._who.sid):
                     timeline.abandon(session, self._who.sid, track, but_epoch=self._who.epoch, cause=cause)
                 left = 0

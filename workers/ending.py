@@ -78,6 +78,11 @@ def is_condemned(fault: Mapping[str, Any] | None) -> bool:
     return bool(fault and fault.get("fatal"))
 
 
+def is_cancelled(row: Recording | None) -> bool:
+    """What is not in a store is not wanted any more."""
+    return row is not None and row.wanted is Wanted.CANCEL
+
+
 def _told(fault: pipe.Fault, *, fatal: bool) -> dict[str, Any]:
     told = {"code": fault.code, "scope": str(fault.scope), "retryable": fault.retryable, "text": fault.text}
     return told | {"fatal": fatal}
@@ -88,17 +93,19 @@ def all_is_stored(session: Session, who: Grantee, *, backuped: bool = False) -> 
     the backup store (`backuped`).
     """
     row = recordings.lock(session, who.sid)
+    cancelled = is_cancelled(row)
     failed = row is not None and is_condemned(row.fault)
     cause = str(row.fault.get("text", "")) if row is not None and row.fault and failed else ""
     to = Status.FAILED if failed else Status.EXITED
     if recordings.advance(session, who.sid, expect={Status.STOPPED}, to=to, cause=cause, epoch=who.epoch):
-        recordings.set_uploading(session, who.sid, "backuped" if backuped else "uploaded")
+        uploading = "backuped" if backuped else "unknown" if cancelled else "uploaded"
+        recordings.set_uploading(session, who.sid, uploading)
         if row is not None and failed and row.fault:
             said = events.error(module_of(int(row.fault.get("code", 0))), int(row.fault.get("code", 0)), cause)
             notices.say(session, who.sid, Event.ERROR, **said)
         if row is not None and backuped:
             notices.say(session, who.sid, Event.BACKUPED, status=0, fileList=_file_list(session, row))
-        elif row is not None and row.sliced:
+        elif row is not None and row.sliced and not cancelled:
             notices.say(session, who.sid, Event.UPLOADING_PROGRESS, progress=10_000)
             notices.say(session, who.sid, Event.UPLOADED, status=0, fileList=_file_list(session, row))
         _exited(session, who, failed=failed)

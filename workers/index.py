@@ -12,7 +12,7 @@ from models.tables import Recording
 from models.vocabulary import keys
 from models.vocabulary.playlist import program_date_time
 from models.vocabulary.spec import Mode
-from models.vocabulary.states import HoleState
+from models.vocabulary.states import HoleState, Wanted
 from models.vocabulary.streams import MIX, Stream
 from models.vocabulary.ticks import seconds
 
@@ -29,6 +29,7 @@ def render(session: Session, recording: Recording, *, final: bool) -> str:
         "cname": recording.cname,
         "uid": recording.uid,
         "final": final,
+        "cancelled": recording.wanted is Wanted.CANCEL,
         "started": None if recording.t0_ms is None else program_date_time(recording.t0_ms),
         "warnings": list(recording.warnings),
     }

@@ -89,6 +89,10 @@ class Ledger:
         """Slices are left whose place is not decided."""
         return bool(self._later)
 
+    def forget(self) -> None:
+        """Nothing that still waits for its place is wanted any more."""
+        self._later.clear()
+
     def commit(
         self, *, slot_90k: int, ending: bool, last_user_90k: int | None, also: Callable[[Session, Outcome], None]
     ) -> Outcome:

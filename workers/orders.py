@@ -36,6 +36,7 @@ class Orders:
         self._tag = tag
         self.writer = assignment.writer  # of state and documents
         self.finishing = False
+        self.cancelling = False  # what is not up is not wanted
         self._leaving = False
 
     @property
@@ -49,7 +50,7 @@ class Orders:
     def repeat(self) -> None:
         """To a new recorder process, beside what its beginning tells."""
         if self.finishing:
-            self._recorders.say(pipe.Finish())
+            self._recorders.say(pipe.Finish(cancel=self.cancelling))
 
     def renewed(self, renewed: Renewed, asked_at_s: float) -> bool:
         """Of a renewal that was asked for at `asked_at_s`. Whether it has made this tenure the writer."""
@@ -67,12 +68,14 @@ class Orders:
             self._leave()
         return self.writer and not was_writer
 
-    def fenced(self) -> None:
-        """Another tenure goes on. What was captured may still fill holes; state and documents are no longer ours."""
+    def fenced(self, *, cancelled: bool) -> None:
+        """Another tenure goes on. What was captured may still fill holes, unless the recording was `cancelled`; state and
+        documents are no longer ours.
+        """
         log.warning("the tenure is lost", extra=self._tag)
         self.writer = False
         self._recorders.say(pipe.LeaseOk(for_s=0.0))
-        self._finish(cancel=False)
+        self._finish(cancel=cancelled)
 
     def _hold(self, on: bool) -> None:
         if on is not self.assignment.on_hold:
@@ -89,6 +92,6 @@ class Orders:
             self._recorders.say(pipe.Cut(at_90k=at_90k))
 
     def _finish(self, *, cancel: bool) -> None:
-        if not self.finishing:
-            self.finishing = True
+        if not self.finishing or (cancel and not self.cancelling):
+            self.finishing, self.cancelling = True, cancel
             self._recorders.say(pipe.Finish(cancel=cancel))

@@ -13,6 +13,7 @@ from models.repositories import recordings
 from models.vocabulary import journal
 from models.vocabulary.errors import ReelyardError
 from models.vocabulary.spec import Backup
+from workers import ending
 from workers.assignment import Assignment
 from workers.children import Nursery
 from workers.spool import Spool, spools
@@ -58,8 +59,8 @@ class Salvage:
             return
         with self._database.unit() as session:
             row = recordings.get(session, begun.sid)
-            if row is None:
-                spool.remove()  # its record is gone: so is everybody's right to it
+            if row is None or ending.is_cancelled(row):
+                spool.remove()  # its record is gone, and so is everybody's right to it; or nobody wants it any more
                 return
             assignment = Assignment.left_behind(session, begun.sid, begun.epoch, begun.owner)
         if assignment is None:

@@ -152,9 +152,16 @@ class Supervision:
             case Answer(renewed, asked_at_s):
                 self._publication.due |= self._orders.renewed(renewed, asked_at_s)
             case Fenced():
-                self._orders.fenced()
+                self._orders.fenced(cancelled=self._is_cancelled())
             case _:
                 pass  # the last words of a recorder that has been replaced
+
+    def _is_cancelled(self) -> bool:
+        try:
+            with self._database.unit() as session:
+                return ending.is_cancelled(recordings.get(session, self.who.sid))
+        except StateUnavailable:
+            return False
 
     # -- the recorder -------------------------------------------------------------------------------------------
 
@@ -282,6 +289,8 @@ class Supervision:
     def _settle(self) -> None:
         """Bring the state up to the journal, the documents up to the state, and the recording to its end."""
         self._ledger.write_notes()
+        if self._orders.cancelling:
+            self._ledger.forget()
         if self._ledger.is_behind or self._hopeless is not None:
             self._commit()  # a recorder's last entries may never have been told: before it is given up, they count
         if self._hopeless is not None:
@@ -298,7 +307,9 @@ class Supervision:
             self._films.order_full(self._orders.spec)
         if not self._sealed and self._conclusion.is_time_to_look():
             reads = self._recorders.alive is None or self._recorders.alive.store_reads
-            self._sealed = self._conclusion.look(self._orders.spec, writer=self._orders.writer, reads=reads)
+            self._sealed = self._conclusion.look(
+                self._orders.spec, writer=self._orders.writer, reads=reads, cancelled=self._orders.cancelling
+            )
             if self._sealed:
                 self._recorders.say(pipe.Sealed())
 

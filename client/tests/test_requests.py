@@ -25,7 +25,7 @@ NAMES: dict[type[Any], set[str]] = {
     reelyard.WebRecorder: {"url", "audioProfile", "videoWidth", "videoHeight", "maxRecordingHour", "videoBitrate", "videoFps", "mobile", "maxVideoDuration", "onhold", "readyTimeout"},
     reelyard.StartRequest: {"token", "storageConfig", "recordingConfig", "recordingFileConfig", "snapshotConfig", "extensionServiceConfig", "appsCollection", "transcodeOptions"},
     reelyard.AcquireRequest: {"scene", "resourceExpiredHour", "startParameter", "excludeResourceIds", "region"},
-    reelyard.UpdateRequest: {"streamSubscribe", "webRecordingConfig", "rtmpPublishConfig", "storageConfig"},
+    reelyard.UpdateRequest: {"streamSubscribe", "webRecordingConfig", "rtmpPublishConfig", "storageConfig", "onhold"},
     reelyard.StreamSubscribe: {"audioUidList", "videoUidList"},
     reelyard.AudioUids: {"subscribeAudioUids", "unSubscribeAudioUids"},
     reelyard.VideoUids: {"subscribeVideoUids", "unSubscribeVideoUids"},

@@ -120,6 +120,23 @@ def test_update_names_the_subscriptions(speak: Speak, service: Service) -> None:
     }
 
 
+def test_hold_and_resume_are_updates_of_one_field(speak: Speak, service: Service) -> None:
+    service.says(Says(body=IDENTITY), Says(body=IDENTITY))
+    assert (speak("hold", RECORDING), speak("resume", RECORDING)) == (None, None)
+    assert [asked.path for asked in service.asked] == [f"{RUNNING}/update"] * 2
+    assert [asked.body["clientRequest"] for asked in service.asked] == [{"onhold": True}, {"onhold": False}]
+
+
+def test_cancel_names_the_sid_alone_and_answers_the_record(speak: Speak, service: Service) -> None:
+    service.says(Says(body={"sid": "5" * 32, "status": 5, "wanted": "cancel"}))
+    assert speak("cancel", "5" * 32).raw["wanted"] == "cancel"
+    [asked] = service.asked
+    assert (asked.method, asked.path.rsplit("/apps/", 1)[1].split("/", 1)[1]) == (
+        "POST",
+        f"recordings/{'5' * 32}/cancel",
+    )
+
+
 def test_update_layout_sends_the_layout_bare(speak: Speak, service: Service) -> None:
     service.says(Says(body=IDENTITY))
     region = reelyard.LayoutRegion(x_axis=0, y_axis=0.5, width=1, height=0.5, render_mode=1)
@@ -184,7 +201,7 @@ def test_both_clients_have_the_same_verbs() -> None:
         return {name for name in vars(of) if not name.startswith("_")} - {"close", "aclose"}
 
     assert verbs(reelyard.Client) == verbs(reelyard.AsyncClient)
-    assert len(verbs(reelyard.Client)) == 13
+    assert len(verbs(reelyard.Client)) == 16
 
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])

@@ -72,3 +72,14 @@ async def recording(appid: App, sid: Annotated[str, Path(description="Of start."
 )
 async def stop(appid: App, sid: Annotated[str, Path(description="Of start.")], run: Run) -> JSONResponse:
     return answer(await run.sql(run.service.stop_own, appid, sid))
+
+
+@router.post(
+    "/{sid}/cancel",
+    summary="End a recording and its uploads",
+    description="What is in the store stays and is listed; all else is thrown away. Answers at once with the record. Also after a stop, until the recording has ended; cancelling twice is like cancelling once.",
+    responses={**documents.responses(e.WorkerNotFound), **documents.ok("The record", _RECORD)},
+    openapi_extra=SECURED,
+)
+async def cancel(appid: App, sid: Annotated[str, Path(description="Of start.")], run: Run) -> JSONResponse:
+    return answer(await run.sql(run.service.cancel, appid, sid))

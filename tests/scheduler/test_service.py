@@ -370,14 +370,24 @@ def test_a_hold_is_wanted_told_by_query_and_lifted_and_told_twice_is_told_once(f
         service.hold(APPID, Mode.MIX, resource_id, sid, change)
 
 
-def test_cancel_says_that_it_is_not_built_after_looking_whom_it_concerns(farm: Farm) -> None:
+@pytest.mark.parametrize("before", [None, "hold", "stop"])
+def test_cancel_is_wanted_after_anything_else_and_twice_is_once(farm: Farm, before: str | None) -> None:
     farm.worker()
     sid = farm.begin()
     resource_id, change = farm.recording(sid).resource_id, orders.Change(cname=CNAME, uid=UID)
-    with pytest.raises(e.NotBuiltYet):
-        farm.service.cancel(APPID, Mode.MIX, resource_id, sid, change)
+    if before == "hold":
+        farm.service.hold(APPID, Mode.MIX, resource_id, sid, change)
+    elif before == "stop":
+        farm.service.stop_own(APPID, sid)
+    for _ in range(2):
+        told = farm.service.cancel(APPID, sid)
+        assert (told["wanted"], told["wanted_cause"]) == ("cancel", "cancel called")
+    farm.service.stop_own(APPID, sid)
+    assert farm.recording(sid).wanted is Wanted.CANCEL
+    with pytest.raises(e.InvalidOperation):
+        farm.service.begin_stop(APPID, Mode.MIX, resource_id, sid, orders.Stop(cname=CNAME, uid=UID))
     with pytest.raises(e.WorkerNotFound):
-        farm.service.cancel(APPID, Mode.MIX, resource_id, "0" * 32, change)
+        farm.service.cancel(APPID, "0" * 32)
 
 
 # -- rooms ------------------------------------------------------------------------------------------------------

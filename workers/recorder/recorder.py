@@ -47,6 +47,8 @@ from workers.spool import Spool
 log = logging.getLogger(__name__)
 
 BEAT_S: Final = 0.5
+#: A cancelled recording waits so long for what is on its way to a store: it would lie there, and nobody would know of it.
+LANDING_S: Final = 3.0
 #: A later tenure's recorder has everybody's first key units by then.
 WARM_90K: Final = 2 * TICKS_PER_S
 BROKEN: Final = ".broken"
@@ -109,6 +111,7 @@ class Recorder:
         self._parts = {"channel": False, "store": False}
         self._trouble = ""
         self._finishing = False
+        self._cancelled = False
         self._captured = begin.resume_at_90k > 0 or begin.role is Role.FINALISER  # there is something to lose
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[int] | None = None
@@ -393,7 +396,7 @@ class Recorder:
         self._fact(journal.Opened(track=track, start_90k=start_90k, file=file, shape=shape))
 
     def _closed(self, slice_: ClosedSlice) -> None:
-        if self._fatal:  # the start is refused and answered so: these first moments were never a recording
+        if self._fatal or self._cancelled:  # refused, or not wanted any more: these moments are no part of a recording
             slice_.path.unlink(missing_ok=True)
             return
         if slice_.lost:
@@ -575,9 +578,23 @@ class Recorder:
         self._finishing = True
         if self._take is not None:
             self._take.finish("finish")
-        if cancel:
-            self._slices.clear()
-            self._sealed.set()
+        if cancel and not self._cancelled:
+            self._cancelled = True
+            self._beside(self._forget())
+
+    async def _forget(self) -> None:
+        """What is on its way to a store may still land, for a moment; all else that no store has is never sent."""
+        self._drop(flying=False)
+        await self._clock.sleep_until(self._clock.now() + LANDING_S)
+        self._drop(flying=True)
+
+    def _drop(self, *, flying: bool) -> None:
+        gone = list(self._slices)
+        self._slices.clear()
+        if self._uploader is not None:
+            gone += self._uploader.drop(flying=flying)
+        for key in gone:
+            self._fact(journal.Lost(track=self._tracks.pop(key, MIX), key=key, cause=journal.CANCELLED))
 
     def _hand_over(self) -> None:
         """Slices whose place in the timeline is committed go up."""

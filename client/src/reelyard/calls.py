@@ -63,6 +63,14 @@ class Calls:
         body = _body(recording.cname, recording.uid, layout)
         yield from self._exchange.ask("POST", self._of(recording, "updateLayout"), ladder.COMMAND, body)
 
+    def hold(self, recording: Recording) -> Flow[None]:
+        """Pause a mixed recording at the next slice's edge; the recorder stays in the channel. Twice is once. Reelyard's own."""
+        yield from self.update(recording, {"onhold": True})
+
+    def resume(self, recording: Recording) -> Flow[None]:
+        """Go on at the next slice's edge. Twice is once. Reelyard's own."""
+        yield from self.update(recording, {"onhold": False})
+
     def stop(self, recording: Recording, *, wait: bool = True) -> Flow[Stopped]:
         """End it, and wait until its files are uploaded (the service waits some 20 s) or, with `wait=False`, do not.
 
@@ -87,6 +95,15 @@ class Calls:
     def recording(self, sid: str) -> Flow[RecordingRecord]:
         """Everything about one recording, also after its end."""
         answer = yield from self._exchange.ask("GET", f"{self._app}/recordings/{_segment(sid, 'sid')}", ladder.COMMAND)
+        return answers.record(answer.body)
+
+    def cancel(self, sid: str) -> Flow[RecordingRecord]:
+        """End a recording and its uploads: what is in the store stays and is listed. Answers at once; twice is once.
+        Reelyard's own. Raises `NotFound`.
+        """
+        answer = yield from self._exchange.ask(
+            "POST", f"{self._app}/recordings/{_segment(sid, 'sid')}/cancel", ladder.COMMAND
+        )
         return answers.record(answer.body)
 
     def whip_token(self, cname: str, uid: str, *, ttl_s: int | None = None) -> Flow[WhipToken]:

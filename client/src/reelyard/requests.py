@@ -231,12 +231,16 @@ class StreamSubscribe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRequest:
-    """The `clientRequest` of update: subscriptions, a page on hold, a stream's target, fresh keys of the store."""
+    """The `clientRequest` of update: subscriptions, a page on hold, a stream's target, fresh keys of the store.
+
+    `onhold` is Reelyard's own, for mixed recordings.
+    """
 
     stream_subscribe: StreamSubscribe | Json | None = None
     web_recording_config: Json | None = None
     rtmp_publish_config: Json | None = None
     storage_config: StorageConfig | Json | None = None
+    onhold: bool | None = None
 
 
 def to_wire(value: object) -> Any:

@@ -130,6 +130,18 @@ class Uploader:
         self._patience_s = min(self._patience_s, HURRY_S)
         self._look()
 
+    def drop(self, *, flying: bool) -> list[str]:
+        """Send no more of what waits, nor (`flying`) wait for what is on its way. The keys that no store has."""
+        dropped = []
+        for lane in (self._primary, self._backup):
+            for waiting in [] if lane is None else lane.waiting:
+                if flying or not waiting.flying:
+                    assert lane is not None
+                    lane.drop(waiting.item.key)
+                    dropped.append(waiting.item.key)
+        left = {w.item.key for lane in (self._primary, self._backup) if lane is not None for w in lane.waiting}
+        return [key for key in dict.fromkeys(dropped) if key not in left and key not in self._backed]
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
