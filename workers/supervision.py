@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from models.database import Database
 from models.repositories import recordings, tenures, timeline
 from models.vocabulary import pipe
-from models.vocabulary.errors import StateUnavailable
+from models.vocabulary.errors import Internal, StateUnavailable
 from models.vocabulary.states import Role, Status
 from workers import bookkeeping, ending
 from workers.assignment import Assignment
@@ -147,6 +147,8 @@ class Supervision:
                     self._heard(pipe.up(raw))
                 except ValidationError:
                     log.warning("a line of the recorder is no message", extra=self._tag)
+                except pipe.WrongVersion as error:
+                    self._misunderstood(str(error))
             case Exited(process, code) if self._recorders.left(process):
                 self._left(code)
             case Answer(renewed, asked_at_s):
@@ -269,6 +271,11 @@ class Supervision:
             self._recorders.last_words = fault
         if self._orders.writer:
             self._ledger.write_down(lambda session: ending.note(session, self.who, fault))
+
+    def _misunderstood(self, text: str) -> None:
+        log.error("%s", text, extra=self._tag)
+        code, scope = Internal.code, Internal.scope
+        self._faulted(pipe.Fault(code=code, scope=scope, retryable=True, text=text, fatal=True))
 
     def _parts_come_up(self, status: Status) -> None:
         def step(session: Session) -> None:

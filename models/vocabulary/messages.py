@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+#: Of what is said by messages. Within a version arguments are only added, by name, and whoever does not know them passes
+#: them over; a message of another version is not acted upon, and its dispatch goes elsewhere when its deadline is over.
+VERSION: Final = 1
 #: Worker side: "look at (sid, epoch)". Sent to the node's direct queue with task_id `sid.epoch`.
 RECORD: Final = "reelyard.record"
 #: Scheduler side.

@@ -227,10 +227,28 @@ def line(message: Message) -> bytes:
     return message.model_dump_json().encode() + b"\n"
 
 
+class WrongVersion(ValueError):
+    """A line of another version of the pipe; says so in words. (Fields and messages are added within a version: whoever
+    does not know them passes them over. A version changes when that would not do.)
+    """
+
+
 def down(raw: bytes) -> Down:
-    """Raises pydantic's ValidationError on a line that is no message of ours."""
+    """Raises `WrongVersion`, or pydantic's ValidationError on a line that is no message of ours."""
+    _check_version(raw)
     return _DOWN.validate_json(raw)
 
 
 def up(raw: bytes) -> Up:
+    """Raises as `down` does."""
+    _check_version(raw)
     return _UP.validate_json(raw)
+
+
+def _check_version(raw: bytes) -> None:
+    spoken = Message.model_validate_json(raw).v
+    if spoken != PIPE_VERSION:
+        raise WrongVersion(
+            f"worker and recorder speak versions {spoken} and {PIPE_VERSION} of their pipe: the code was replaced while the"
+            " worker ran; drain it and start it again"
+        )

@@ -11,6 +11,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from models.vocabulary import pipe
+from models.vocabulary.errors import Internal
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,12 @@ class StdioLink:
                 yield pipe.down(line)
             except ValidationError:
                 continue  # a newer worker's message: it must not rely on our knowing it
+            except pipe.WrongVersion as error:
+                log.error("%s", error)
+                self.send(
+                    pipe.Fault(code=Internal.code, scope=Internal.scope, retryable=True, text=str(error), fatal=True)
+                )
+                return  # as if the worker had hung up
 
     async def _line(self) -> bytes:
         """b"" at the end; a line that is too long is passed over as a message that we do not know."""
