@@ -235,6 +235,7 @@ def slices_begin(
 def stream(session: Session, who: Grantee, change: pipe.Stream) -> None:
     event = Event.AUDIO_STREAM if change.kind == "audio" else Event.VIDEO_STREAM
     state = 0 if change.receiving else 1
+    recordings.heard(session, who.sid, change.uid, change.kind, change.at_ms, receiving=change.receiving)
     notices.say(session, who.sid, event, streamUid=change.uid, state=state, UtcMs=change.at_ms)
 
 

@@ -89,7 +89,7 @@ class Publication:
             if row is None:
                 return
             written = self._playlists(session, spec, row.t0_ms, final=final)
-            index_text = index.render(session, row, final=final and filmed)
+            index_text = index.render(session, row, final=final and filmed, playlists=written)
             backed = self._backed(session, spec, row.t0_ms)
         names = (spec.file_prefix, self._sid, spec.cname)
         self._send(keys.index_key(*names), "index", index.CONTENT_TYPE, index_text, final=final)
@@ -135,7 +135,7 @@ class Publication:
             if row is None or row.t0_ms is None:
                 return False
             written = self._playlists(session, spec, row.t0_ms, final=True, stores=("primary", "backup"))
-            index_text = index.render(session, row, final=True)
+            index_text = index.render(session, row, final=True, playlists=written)
         names = (spec.file_prefix, self._sid, spec.cname)
         last: dict[str, Any] = {"final": True, "store": "backup"}
         for key, text in written:

@@ -54,7 +54,7 @@ def wanted_documents(session: Session, row: Recording) -> list[Wanted]:
     written: list[tuple[str, str]] = []
     if row.t0_ms is not None:
         written = playlists.documents(spec, row.sid, tracks, found, t0_ms=row.t0_ms, ended=over)
-    index_text = index.render(session, row, final=True) if over and written else None
+    index_text = index.render(session, row, final=True, playlists=written) if over and written else None
     return [
         *(Wanted("playlist", key, playlist.CONTENT_TYPE, text) for key, text in written),
         Wanted("index", keys.index_key(spec.file_prefix, row.sid, spec.cname), index.CONTENT_TYPE, index_text),

@@ -22,6 +22,7 @@ from models.vocabulary.spec import RecordingSpec, Secrets
 from models.vocabulary.states import Status, Wanted
 
 MAX_WARNINGS: Final = 50
+MAX_USERS: Final = 1_000
 MAX_TEXT: Final = 500
 DAY_MS: Final = 86_400_000
 
@@ -206,6 +207,23 @@ def warn(session: Session, sid: str, text: str) -> None:
     if recording is not None and text not in recording.warnings and len(recording.warnings) < MAX_WARNINGS:
         recording.warnings = [*recording.warnings, text]
         session.flush()
+
+
+def heard(session: Session, sid: str, uid: str, medium: str, at_ms: int, *, receiving: bool) -> None:
+    """Whose media were recorded, from when to when; `until_ms` is null while they are. At most 1000 users are kept."""
+    recording = lock(session, sid)
+    if recording is None or (uid not in recording.users and len(recording.users) >= MAX_USERS):
+        return
+    seen = recording.users.get(uid, {"media": [], "from_ms": at_ms, "until_ms": None})
+    media = sorted({*seen["media"], medium})
+    receives = (
+        sorted({*seen.get("receives", []), medium})
+        if receiving
+        else [m for m in seen.get("receives", []) if m != medium]
+    )
+    seen = seen | {"media": media, "receives": receives, "until_ms": None if receives else at_ms}
+    recording.users = recording.users | {uid: seen}
+    session.flush()
 
 
 def wipe_secrets(session: Session, sid: str) -> None:

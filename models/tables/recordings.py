@@ -46,6 +46,8 @@ class Recording(Base):
     secrets: Mapped[dict[str, Any] | None] = mapped_column(EncryptedJson)
     weight: Mapped[int] = mapped_column(default=100)  # hundredths of a core
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
+    #: uid → {media, receives, from_ms, until_ms}: whose media were recorded
+    users: Mapped[dict[str, dict[str, Any]]] = mapped_column(Json, default=dict, server_default="{}")
 
     wanted: Mapped[Wanted] = mapped_column(enum_column(Wanted, "wanted"), default=Wanted.RUN)
     wanted_gen: Mapped[int] = mapped_column(default=1)  # bumped by every change of wanted or spec

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,6 +67,12 @@ def test_a_recording_with_mp4_has_one_at_its_end(node: Rig) -> None:
     assert film.name == f"{SID}_room_0.mp4"
     assert (told.bytes, told.final, told.error) == (film.stat().st_size, True, "")
     assert row.status == 8
+    index = json.loads((node.store / f"{SID}_room.json").read_text())
+    sizes = {told["key"]: (told["bytes"], told["md5"]) for told in [*index["files"], *index["segments"]]}
+    there = {path.name: path.read_bytes() for path in node.store.iterdir() if path.name != f"{SID}_room.json"}
+    assert sizes == {name: (len(body), hashlib.md5(body).hexdigest()) for name, body in there.items()}
+    assert {user["uid"]: user["media"] for user in index["users"]} == {uid: ["audio", "video"] for uid in "ab"}
+    assert index["final"]
     assert not list((node.folder / "spools").rglob("*.mp4*"))
 
 
