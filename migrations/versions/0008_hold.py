@@ -18,7 +18,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("recording", sa.Column("held_90k", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
+    op.add_column(
+        "recording", sa.Column("held_90k", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+    )
 
 
 def downgrade() -> None:

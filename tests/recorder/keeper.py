@@ -43,6 +43,8 @@ class Keeper:
 
     def begin(self, opened_ms: int, *, role: Role = Role.PRIMARY, epoch: int = 1, **fields: object) -> pipe.Begin:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(t0_ms := fields.get("t0_ms"), int):
+            self.t0_ms = t0_ms
         self._index()
         self._down.put_nowait(pipe.LeaseOk(for_s=10 * 365 * 86400))
         return pipe.Begin(
