@@ -12,7 +12,9 @@ import pytest
 
 from models.vocabulary import journal
 from models.vocabulary.errors import DiskFull
+from tests.recorder.test_restarts import restarted
 from tests.recorder.virtual import Run, scene, spec, user
+from workers.recorder import recorder
 from workers.recorder.clock import VirtualClock
 from workers.recorder.segment import slices
 from workers.spool import Spool
@@ -118,3 +120,15 @@ def test_an_entry_that_found_no_room_leaves_nothing_of_it(tmp_path: Path) -> Non
     assert spool.journal.read_bytes() == before
     assert spool.append(journal.Stored(key="c")) == 2
     assert [n for n, _ in Spool(tmp_path).entries()] == [1, 2]
+
+
+def test_what_finds_no_room_to_be_recovered_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise DiskFull
+
+    monkeypatch.setattr(recorder, "recover", full)
+    run = restarted(tmp_path, dies_s=9.0, back_s=10.0)
+    verdict = run.judge()
+    assert (run.code, verdict.violations) == (0, ())
+    assert [pytest.approx(hole, abs=0.1) for hole in verdict.holes] == [(6.0, 10.0)]
+    assert [fault.fatal for fault in run.keeper.faults] == [False]

@@ -248,6 +248,10 @@ class Recorder:
         """What cannot be read is kept aside: a part that breaks us once must not do so at each restart."""
         try:
             found = self._recovered(part)
+        except DiskFull as error:
+            part.unlink()  # with no room to save it, it only is in the way of what comes
+            self._troubled(error)
+            return
         except (av.FFmpegError, ValueError, AssertionError) as error:
             part.rename(part.with_suffix(BROKEN))
             self._warn(f"the unfinished slice {part.stem} could not be recovered: {type(error).__name__}")

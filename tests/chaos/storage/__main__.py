@@ -16,6 +16,7 @@ import resource
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from posixpath import basename
@@ -59,13 +60,19 @@ class Outcome:
     failed_requests: int = 0
     kills: int = 0
     full_disk_holes: int = 0
+    survived_full_disk: bool = False
     violations: int = 0
     status: int = 0
 
     @property
     def is_good(self) -> bool:
         wrong = self.lost + self.bad_checksum + self.playlist_ahead + self.regressions + self.violations
-        whole = self.mp4_frames_equal is True and self.listing_equals_index and self.full_disk_holes > 0
+        whole = (
+            self.mp4_frames_equal is True
+            and self.listing_equals_index
+            and self.full_disk_holes > 0
+            and self.survived_full_disk
+        )
         return not wrong and whole and self.kills == KILLS and self.status == 8
 
 
@@ -118,7 +125,8 @@ def ordeal(rig: Rig, proxy: FaultProxy, outage_s: float, chance: random.Random, 
         time.sleep(6 + 3 * chance.random())
         kill(rig, outcome)
     say("the disk is full")
-    fill_disk(rig)
+    time.sleep(4)
+    fill_disk(rig, outcome)
     say(f"nobody answers for {outage_s:.0f} s")
     outage(proxy)
     for _ in range(2):
@@ -148,13 +156,15 @@ def kill(rig: Rig, outcome: Outcome) -> None:
     rig.until(lambda: rig.has_recorder and rig.pid() != before, "another recorder", within_s=30)
 
 
-def fill_disk(rig: Rig) -> None:
+def fill_disk(rig: Rig, outcome: Outcome) -> None:
     """No file of the recorder grows beyond a few kilobytes: what it writes ends amid a slice, and its journal, too."""
     pid = rig.pid()
     _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (FULL_BYTES, most))
     time.sleep(FULL_S)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+    outcome.survived_full_disk = rig.has_recorder and rig.pid() == pid
+    with suppress(ProcessLookupError):  # it died of it: the recording tells
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
     time.sleep(5)
 
 
