@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -34,6 +34,25 @@ def seats(session: Session) -> list[Seat]:
     return [rooms.seat_of(node, loads.get(node.name, 0)) for node in nodes.live(session)]
 
 
+class Seating:
+    """The seats as one round of placing sees them: read once, then counted on. A farm's loads are a sum over all of its
+    tenures, too much for each of two thousand recordings of a dead node. Whether there is room is judged exactly later,
+    under the node's row lock.
+    """
+
+    def __init__(self) -> None:
+        self._seats: dict[str, Seat] | None = None
+
+    def seats(self, session: Session) -> list[Seat]:
+        if self._seats is None:
+            self._seats = {seat.name: seat for seat in seats(session)}
+        return list(self._seats.values())
+
+    def taken(self, node: str, weight: int) -> None:
+        if self._seats is not None and (seat := self._seats.get(node)) is not None:
+            self._seats[node] = replace(seat, used=seat.used + weight)
+
+
 def place(
     session: Session,
     recording: Recording,
@@ -42,13 +61,15 @@ def place(
     deadline_ms: int,
     avoid: Collection[str] = (),
     exclude: Collection[str] = (),
+    seating: Seating | None = None,
 ) -> Dispatch | None:
     """Grant everything from the timeline's head on. None: no node has room. `avoid` only if there is another node,
     `exclude` in any case.
 
     Raises `NoWorkers` when no node is up, or none with an ingest for a room's recorder.
     """
-    known = seats(session)
+    seating = seating or Seating()
+    known = seating.seats(session)
     if not known:
         raise NoWorkers
     finalises = role is Role.FINALISER
@@ -65,7 +86,10 @@ def place(
         from_90k=timeline.reach(session, recording.sid),
         deadline_ms=deadline_ms,
     )
-    return None if placed is None else Dispatch(placed[0], recording.sid, placed[1], shown(recording))
+    if placed is None:
+        return None
+    seating.taken(placed[0], weight)
+    return Dispatch(placed[0], recording.sid, placed[1], shown(recording))
 
 
 def shown(recording: Recording) -> str:

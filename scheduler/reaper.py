@@ -24,7 +24,7 @@ from models.vocabulary.events import Event
 from models.vocabulary.states import Role, Status, TenureState, Wanted, ended
 from scheduler import backoff, dispatch, endings
 from scheduler.broker import Broker
-from scheduler.dispatch import Dispatch
+from scheduler.dispatch import Dispatch, Seating
 from scheduler.relief import Relief
 from scheduler.watch import Watch
 
@@ -115,18 +115,18 @@ class Reaper:
         """Give recordings that nobody works on to a node, or end them. Returns what was dispatched."""
         with self._database.unit() as session:
             sids = tenures.unheld(session, limit=BATCH)
-        sent = []
+        sent, seating = [], Seating()
         for sid in sids:
             with logs.bound(sid=sid):
-                placed = self._place_one(sid)
+                placed = self._place_one(sid, seating)
             if placed is not None:
                 sent.append(placed)
         return sent
 
-    def _place_one(self, sid: str) -> Dispatch | None:
+    def _place_one(self, sid: str, seating: Seating) -> Dispatch | None:
         try:
             with self._database.unit() as session:
-                placed = self._decide(session, sid)
+                placed = self._decide(session, sid, seating)
         except StateUnavailable:
             raise
         except Exception:
@@ -138,7 +138,7 @@ class Reaper:
             self._broker.record(placed.node, placed.sid, placed.epoch, placed.shown)
         return placed
 
-    def _decide(self, session: Session, sid: str) -> Dispatch | None:
+    def _decide(self, session: Session, sid: str, seating: Seating) -> Dispatch | None:
         recording = recordings.lock(session, sid)
         if recording is None or ended(recording.status):
             return None
@@ -157,14 +157,16 @@ class Reaper:
         if _is_ending(recording) and not claimed:
             endings.exit_empty(session, recording)
             return None
-        return self._dispatch(session, recording, past)
+        return self._dispatch(session, recording, past, seating)
 
-    def _dispatch(self, session: Session, recording: Recording, past: list[Tenure]) -> Dispatch | None:
+    def _dispatch(
+        self, session: Session, recording: Recording, past: list[Tenure], seating: Seating
+    ) -> Dispatch | None:
         role = Role.FINALISER if _is_ending(recording) else Role.PRIMARY
         avoid = {past[-1].node} if past else set()
         try:
             deadline_ms = self._settings.dispatch_deadline_ms
-            placed = dispatch.place(session, recording, role, deadline_ms=deadline_ms, avoid=avoid)
+            placed = dispatch.place(session, recording, role, deadline_ms=deadline_ms, avoid=avoid, seating=seating)
         except NoWorkers:
             placed = None
         claimed = any(tenure.owner is not None for tenure in past)

@@ -27,7 +27,7 @@ from models.vocabulary.spec import Mode, RecordingSpec
 from models.vocabulary.states import Role, Status, TenureState, Wanted
 from scheduler import dispatch
 from scheduler.broker import Broker
-from scheduler.dispatch import Dispatch
+from scheduler.dispatch import Dispatch, Seating
 
 log = logging.getLogger(__name__)
 
@@ -80,24 +80,24 @@ class Relief:
         with self._database.unit() as session:
             draining = frozenset(node.name for node in nodes.live(session) if node.draining)
             sids = _short_of_hands(session, draining)
-        sent = []
+        sent, seating = [], Seating()
         for sid in sids:
             with logs.bound(sid=sid):
-                placed = self._relieve(sid, draining)
+                placed = self._relieve(sid, draining, seating)
             if placed is not None:
                 log.info("a second tenure goes to node %s, epoch %s", placed.node, placed.epoch)
                 self._broker.record(placed.node, placed.sid, placed.epoch, placed.shown)
                 sent.append(placed)
         return sent
 
-    def _relieve(self, sid: str, draining: frozenset[str]) -> Dispatch | None:
+    def _relieve(self, sid: str, draining: frozenset[str], seating: Seating) -> Dispatch | None:
         with self._database.unit() as session:
             recording = recordings.lock(session, sid)
             if recording is None or not _goes_on(recording):
                 return None
             now = crew(tenures.of(session, sid), draining)
             if recording.t0_ms is None:
-                return self._move_unbegun(session, recording, now)
+                return self._move_unbegun(session, recording, now, seating)
             wanted = wanted_size(RecordingSpec.model_validate(recording.spec))
             on_hold = recording.held_90k is not None  # nobody closes slots now
             proven = [t for t in now.staying if t.state is TenureState.LIVE and (t.ready or on_hold)]
@@ -108,9 +108,9 @@ class Relief:
                         self._broker.nudge(sid)
             if now.size >= wanted or not (now.staying or now.leaving):
                 return None  # enough, or nobody at all: that is the reaper's business
-            return self._place(session, recording, now)
+            return self._place(session, recording, now, seating)
 
-    def _move_unbegun(self, session: Session, recording: Recording, now: Crew) -> Dispatch | None:
+    def _move_unbegun(self, session: Session, recording: Recording, now: Crew, seating: Seating) -> Dispatch | None:
         """Nobody has published yet, so there is nothing to lose and no zero to share: the old tenure ends, and the next
         epoch begins elsewhere. Two at once, which do not know of each other's zero, would count from two. Without room
         elsewhere it stays.
@@ -121,29 +121,30 @@ class Relief:
             for tenure in now.leaving:
                 zeros.disown(session, recording.sid, tenure.epoch, tenure.owner)
                 tenures.revoke(session, recording.sid, tenure.epoch, "its node drains, and nothing is recorded yet")
-            placed = self._dispatched(session, recording, Role.PRIMARY, {tenure.node for tenure in now.leaving})
+            old = {tenure.node for tenure in now.leaving}
+            placed = self._dispatched(session, recording, Role.PRIMARY, old, seating)
             if placed is None:
                 attempt.rollback()
         if placed is None:
             recording.next_dispatch_ms = now_ms(session) + AGAIN_MS
         return placed
 
-    def _place(self, session: Session, recording: Recording, now: Crew) -> Dispatch | None:
+    def _place(self, session: Session, recording: Recording, now: Crew, seating: Seating) -> Dispatch | None:
         if recording.next_dispatch_ms > now_ms(session) or not joinable_many(recording.spec["channel"]):
             return None
         role = Role.SUCCESSOR if now.leaving else Role.STANDBY
         taken = {t.node for t in (*now.staying, *now.leaving, *now.coming)}
-        placed = self._dispatched(session, recording, role, taken)
+        placed = self._dispatched(session, recording, role, taken, seating)
         if placed is None:
             recording.next_dispatch_ms = now_ms(session) + AGAIN_MS
         return placed
 
     def _dispatched(
-        self, session: Session, recording: Recording, role: Role, exclude: Collection[str]
+        self, session: Session, recording: Recording, role: Role, exclude: Collection[str], seating: Seating
     ) -> Dispatch | None:
         deadline_ms = self._settings.dispatch_deadline_ms
         try:
-            return dispatch.place(session, recording, role, deadline_ms=deadline_ms, exclude=exclude)
+            return dispatch.place(session, recording, role, deadline_ms=deadline_ms, exclude=exclude, seating=seating)
         except NoWorkers:
             return None
 
