@@ -113,6 +113,14 @@ class EventKind(StrEnum):
     CLOSED = "closed"  # the room ended, or threw the recorder out; `detail` says why
 
 
+class Closing(StrEnum):
+    """Why a room has closed for the recorder."""
+
+    CLOSED = "closed"  # it ended, or cannot be reached any more
+    KICKED = "kicked"  # the recorder was thrown out, or banned
+    EXPIRED = "token"  # its token ran out
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelEvent:
     t: float  # as Unit.t
@@ -121,6 +129,7 @@ class ChannelEvent:
     user: User | None = None
     track: Track | None = None
     detail: str = ""
+    closing: Closing = Closing.CLOSED  # of CLOSED
 
 
 @dataclass(frozen=True, slots=True)

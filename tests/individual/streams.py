@@ -16,7 +16,7 @@ from tests.recorder.virtual import spec as mix_spec
 
 
 def spec(channel: str, **fields: Any) -> RecordingSpec:
-    return mix_spec(channel, mode="individual", **{"slice_s": 2} | fields)
+    return mix_spec(channel, **{"mode": "individual", "slice_s": 2} | fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,3 +182,18 @@ def test_two_tenures_cut_alike_so_that_one_goes_on_where_the_other_ends(tmp_path
             whole = [at for p in [*before, *later] for at in p.units_90k]
             assert whole == [n * length for n in range(len(whole))]
             assert len(whole) == (240 if medium == "video" else audio_frame_from(16 * S))
+
+
+@pytest.mark.parametrize("mode", ["mix", "individual"])
+@pytest.mark.parametrize("why", ["kicked", "token"])
+def test_who_is_thrown_out_keeps_what_he_has_and_says_why(tmp_path: Path, why: str, mode: str) -> None:
+    run = Run(tmp_path, spec(scene(tmp_path, user("a"), duration_s=3, end=why), mode=mode)).record()
+    assert (run.code, run.reason) == (0, why)
+    assert sum(s.end_90k - s.start_90k for s in run.keeper.slices.values() if s.track in ("mix", "a/video")) == 3 * S
+
+
+def test_when_nobody_is_there_it_ends_by_itself(tmp_path: Path) -> None:
+    gone = user("a", (0, "join"), (0, "publish"), (3, "leave"))
+    run = Run(tmp_path, spec(scene(tmp_path, gone), max_idle_s=5)).record()
+    assert (run.code, run.reason) == (0, "idle")
+    assert len(units(run, "a", "video")) == 45

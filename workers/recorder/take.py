@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Literal
 
 from models.vocabulary import pipe
-from models.vocabulary.channel import Anchor, Channel, ChannelEvent, EventKind, Layer, Room, Track, TrackKind, Unit
+from models.vocabulary.channel import (
+    Anchor,
+    Channel,
+    ChannelEvent,
+    Closing,
+    EventKind,
+    Layer,
+    Room,
+    Track,
+    TrackKind,
+    Unit,
+)
 from models.vocabulary.errors import ChannelUnreachable
 from models.vocabulary.spec import Mode, RecordingSpec
 from models.vocabulary.ticks import frame_at_or_after, frame_tick, seconds, ticks
@@ -35,6 +46,7 @@ from workers.recorder.stretch import Stretch
 log = logging.getLogger(__name__)
 
 Reason = Literal["finish", "cut", "idle", "kicked", "token", "limit", "closed", "stdin"]
+_CLOSES: Mapping[Closing, Reason] = {Closing.CLOSED: "closed", Closing.KICKED: "kicked", Closing.EXPIRED: "token"}
 #: Once told to finish nobody waits for the playout delay: what left its sender before the end has this long to arrive.
 LAST_UNITS_S = 0.25
 #: So often we look who has fallen silent.
@@ -456,7 +468,7 @@ class Take:
             case EventKind.SYNCED:
                 self._synced = True
             case EventKind.CLOSED:
-                self.finish("closed")
+                self.finish(_CLOSES[event.closing])
             case _:
                 pass
         self._changed.set()

@@ -152,7 +152,7 @@ class Script(Strict):
     users: Annotated[tuple[ScriptUser, ...], Field(max_length=126)]
     duration_s: Annotated[float | None, Field(gt=0, le=MAX_S)] = None  # of one round; None: the room never ends
     repeat: Annotated[int, Field(ge=1)] = 1  # rounds; needs a duration
-    end: Literal["closed", "abrupt"] = "closed"
+    end: Literal["closed", "abrupt", "kicked", "token"] = "closed"
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

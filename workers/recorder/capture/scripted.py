@@ -220,7 +220,7 @@ class ScriptedChannel:
 
     def _tell(self, it: Happening, t: float) -> None:
         self._seq += 1
-        self._told.put_nowait(ChannelEvent(t, self._seq, it.kind, it.user, it.track, it.detail))
+        self._told.put_nowait(ChannelEvent(t, self._seq, it.kind, it.user, it.track, it.detail, it.closing))
 
     async def _encode_ahead(self, publication: Publication) -> None:
         """Encode the loops ahead of their playing, off the event loop, a GOP at a time."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import inf
 from typing import Final
 
-from models.vocabulary.channel import EventKind, Track, TrackKind, TrackSource, User
+from models.vocabulary.channel import Closing, EventKind, Track, TrackKind, TrackSource, User
 from models.vocabulary.errors import ChannelAddressInvalid
 from workers.recorder.capture import script as does
 from workers.recorder.capture.script import Medium, Script, ScriptUser
@@ -48,6 +48,14 @@ class Publication:
         return self.spans[-1].to_s if self.spans else -inf
 
 
+_ENDS: Final = {
+    "closed": ("the scene is over", Closing.CLOSED),
+    "abrupt": ("connection lost", Closing.CLOSED),
+    "kicked": ("thrown out", Closing.KICKED),
+    "token": ("the token ran out", Closing.EXPIRED),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Happening:
     at_s: float
@@ -55,6 +63,7 @@ class Happening:
     user: User | None = None
     track: Track | None = None
     detail: str = ""
+    closing: Closing = Closing.CLOSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +115,10 @@ def compile_script(script: Script) -> Timeline:
         publications.update({it.track.id: it for it in part.publications})
     happenings.sort(key=lambda it: it.at_s)
     if script.duration_s is not None:
-        detail = "the scene is over" if script.end == "closed" else "connection lost"
-        happenings.append(Happening(script.duration_s * script.repeat, EventKind.CLOSED, detail=detail))
+        detail, closing = _ENDS[script.end]
+        happenings.append(
+            Happening(script.duration_s * script.repeat, EventKind.CLOSED, detail=detail, closing=closing)
+        )
     return Timeline(tuple(happenings), publications)
 
 
@@ -118,7 +129,7 @@ def _play_round(part: _Part, script: Script, round_no: int) -> None:
     for action in sorted(part.script.actions, key=lambda it: it.at_s):
         if action.at_s < length_s:
             part.act(action, begin_s + action.at_s, until_s=begin_s + length_s)
-    part.end(begin_s + length_s, told=script.duration_s is not None and not (last and script.end == "abrupt"))
+    part.end(begin_s + length_s, told=script.duration_s is not None and not (last and script.end != "closed"))
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from models.vocabulary.channel import Anchor, Caps, ChannelClock, ChannelEvent, EventKind, Layer, Room, Sink
+from models.vocabulary.channel import Anchor, Caps, ChannelClock, ChannelEvent, Closing, EventKind, Layer, Room, Sink
 from models.vocabulary.errors import ChannelAddressInvalid, ChannelRefused, ChannelTokenExpired, ChannelUnreachable
 from models.vocabulary.timing import Clock
 from models.vocabulary.units import (
@@ -175,7 +175,7 @@ class WhipChannel:
                 for track_id, subscription in self._subscriptions.items():
                     self._ask_for(track_id, subscription)
         except ChannelRefused as error:
-            self._end(error.text)
+            self._end(error.text, Closing.EXPIRED if isinstance(error, ChannelTokenExpired) else Closing.CLOSED)
         except Exception as error:
             self._end(f"the recorder failed: {type(error).__name__}")
             raise
@@ -261,8 +261,8 @@ class WhipChannel:
             self._seq += 1
             self._events.put_nowait(replace(event, seq=self._seq))
 
-    def _end(self, why: str) -> None:
-        self._tell(ChannelEvent(self._clock.now(), 0, EventKind.CLOSED, detail=why))
+    def _end(self, why: str, closing: Closing = Closing.CLOSED) -> None:
+        self._tell(ChannelEvent(self._clock.now(), 0, EventKind.CLOSED, detail=why, closing=closing))
         self._closed = True
 
 
