@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from models.database import Database
 from models.repositories import timeline
 from models.vocabulary import journal
+from models.vocabulary.states import Role
 from tests.models.farm import app, node, recording, tenure
 from workers import bookkeeping
 from workers.bookkeeping import Grantee, Outcome, first_file
@@ -100,6 +101,28 @@ def test_replaying_a_journal_changes_nothing(sqlite: Database, steps: list[tuple
     assert state(sqlite, once) == state(sqlite, often)
     assert outcome.refused == []
     assert (outcome.n, again.stored) == (len(facts), 0)
+
+
+def test_a_slice_whose_place_a_store_has_from_another_is_needed_by_nobody(sqlite: Database) -> None:
+    with sqlite.unit() as session:
+        app(session)
+        node(session)
+        recording(session, "s1")
+        claims = [tenure(session, "s1"), tenure(session, "s1", role=Role.STANDBY)]
+    slot: dict[str, Any] = {"track": TRACK, "start_90k": 0, "end_90k": 540_000, "bytes": 9, "md5": "0" * 32}
+    first, second = (Grantee("s1", claim.epoch, claim.owner) for claim in claims)
+
+    def told(who: Grantee, *facts: journal.AnyEntry) -> Outcome:
+        with sqlite.unit() as session:
+            return commit(session, who, list(enumerate(facts, start=1)))
+
+    assert told(first, journal.Slice(key="a.ts", file="a.ts", **slot)).granted == ["a.ts"]
+    mine = journal.Slice(key="b.ts", file="b.ts", **slot)
+    undecided = told(second, mine)
+    assert (list(undecided.later), undecided.covered) == (["b.ts"], [])
+    told(first, journal.Stored(key="a.ts"))
+    decided = told(second, mine)
+    assert (decided.refused, decided.covered) == (["b.ts"], ["b.ts"])
 
 
 def test_the_first_file_is_told_once(database: Database) -> None:
