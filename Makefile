@@ -84,6 +84,9 @@ bench-capture: $(STAMP) ## what receiving one user costs, from Janus and by WHIP
 bench-upload: $(STAMP) ## slices to a store: throughput, CPU a gigabyte, how fast a backlog goes (ARGS=--quick: does it run?)
 	$(BIN)/python -m bench.upload $(ARGS)
 
+bench-tenures: $(STAMP) ## renewing, reaping and failing over 10 000 and 100 000 recordings (ARGS='--recordings 2000 --renewals 0')
+	$(BIN)/python -m bench.tenures $(ARGS)
+
 soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from its files (ARGS='--minutes 5 --seed 3')
 	$(BIN)/python -m bench.soak $(ARGS)
 

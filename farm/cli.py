@@ -22,6 +22,7 @@ from farm.home import read_environment
 from farm.interrupts import Interrupts
 from farm.operators import commands as operators
 from farm.player import server
+from farm.rollover import beside, roll_over
 from models.settings import settings
 from models.vocabulary.errors import ReelyardError
 
@@ -121,10 +122,37 @@ def _ready(farm: EmbeddedFarm, *, flower: bool, as_json: bool) -> None:
 @click.option("--dir", "folder", type=Folder, default=Path(".reelyard"), show_default=True, help="Of the running farm.")
 def worker(name: str, folder: Path) -> None:
     """Run one more worker, called NAME, beside the embedded farm of this machine."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise click.BadParameter("must be 1 to 64 letters, digits, '.', '_' or '-'", param_hint="NAME")
+    _check_name(name, "NAME")
     argv = worker_argv(name)
     os.execve(argv[0], argv, second_worker(read_environment(folder.resolve()), name))  # noqa: S606 - our own command
+
+
+def _check_name(name: str, shown: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise click.BadParameter("must be 1 to 64 letters, digits, '.', '_' or '-'", param_hint=shown)
+
+
+@main.command()
+@click.argument("old")
+@click.argument("new")
+@click.option(
+    "--dir",
+    "folder",
+    type=Folder,
+    help="Of an embedded farm that the workers stand beside; else our own environment counts.",
+)
+def rollover(old: str, new: str, folder: Path | None) -> None:
+    """Run a worker called NEW in the place of the worker OLD of this host: NEW comes up, OLD hands its recordings over, without
+    a lost frame, and leaves; this command goes on as NEW. For a new version: install it beside the old one and run this from there.
+    """
+    _check_name(new, "NEW")
+    if folder is not None:
+        environment = second_worker(read_environment(folder.resolve()), new)
+    else:
+        chosen = settings()
+        known = {"REELYARD_DATABASE_URL": chosen.database_url, "REELYARD_SPOOL": str(chosen.spool)}
+        environment = beside(base_environment() | known, new)
+    sys.exit(roll_over(old, new, environment, lambda text: err.print(text, highlight=False)))
 
 
 @main.command()

@@ -1,0 +1,297 @@
+"""`make bench-tenures`: what renewing, reaping and failing over cost on PostgreSQL, at two sizes of a farm.
+
+10 000 recordings with segment rows, then 100 000 with renewals only, on 50 nodes. The rows are made in SQL; from then on the code is
+the workers' (one renewal statement a node, every 2 s) and the scheduler's own, on PostgreSQL as the tests start it (without fsync) and
+with Valkey. One node falls silent: `failover_s` is from its last renewal to the last of its recordings being dispatched
+elsewhere, the TTL of 6 s within it. `reap_ms` is a whole round of a leader that finds nothing dead, `renewals_per_s` what four connections
+make of it when nobody waits. The last line is JSON; its outer figures are the larger farm's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from celery import Celery
+from sqlalchemy import func, select, text
+
+from models import secrets
+from models.database import Database, open_database, upgrade
+from models.repositories import apps, nodes, tenures, timeline
+from models.settings import Settings
+from models.tables import Tenure
+from models.vocabulary.spec import FolderStore, RecordingSpec
+from models.vocabulary.states import TenureState
+from scheduler.broker import CeleryBroker
+from scheduler.reaper import Reaper
+from tests import servers
+
+NODES: Final = 50
+THREADS: Final = 4
+SEGMENTS: Final = 20  # rows a recording, where there are any
+SLOT: Final = 540_000
+ROUNDS: Final = 3
+FAILOVER_WITHIN_S: Final = 300.0
+APPID: Final = "b" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    recordings: int
+    segments: int
+    renewals_per_s: int
+    segments_per_s: int
+    reap_ms: float
+    failover_s: float
+    moved: int
+
+
+def say(words: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {words}\n")
+
+
+# -- the farm, as rows ------------------------------------------------------------------------------------------
+
+
+def node(n: int) -> str:
+    return f"node-{n:02d}"
+
+
+def populate(database: Database, count: int, segments: int) -> None:
+    """`count` recordings, each live on one of the nodes, with so many stored segments."""
+    spec = RecordingSpec(appid=APPID, cname="c", uid="1", channel="scripted:x", store=FolderStore(path="x")).model_dump(
+        mode="json"
+    )
+    with database.unit() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        session.execute(text("DELETE FROM recording"))
+        session.execute(text("DELETE FROM node"))
+        for n in range(NODES):
+            nodes.beat(session, node(n), "boot", 10_000_000, "bench", "", "", False, 86_400_000)
+    statements = [
+        "INSERT INTO recording (sid, appid, cname, uid, resource_id, mode, live_key, spec, weight, warnings, wanted,"
+        " wanted_gen, wanted_cause, status, reason, max_epoch, writer_epoch, next_dispatch_ms, deaths, t0_ms, sliced,"
+        " uploading, notice_sequence, created_ms)"
+        " SELECT 's' || n, :appid, 'c' || n, '1', 'r' || n, 'mix', md5(n::text), cast(:spec as jsonb), 100, '[]',"
+        " 'run', 1, '', 5, '', 1, 1, 0, 0, 1700000000000, true, '', 0, 1700000000000 FROM generate_series(0, :last) n",
+        "INSERT INTO tenure (sid, epoch, owner, node, role, state, weight, from_90k, expires_ms, renewed, observed_gen,"
+        " ready, cut_ack, created_ms, cause)"
+        " SELECT 's' || n, 1, md5('o' || n), 'node-' || lpad((n % :nodes)::text, 2, '0'), 'primary', 'live', 100, 0,"
+        " (extract(epoch from clock_timestamp()) * 1000)::bigint + 3600000, 0, 1, true, false, 1700000000000, ''"
+        " FROM generate_series(0, :last) n",
+        "INSERT INTO track (sid, track, head_90k) SELECT 's' || n, 'mix', :segments * 540000"
+        " FROM generate_series(0, :last) n",
+        "INSERT INTO segment (sid, track, start_90k, end_90k, epoch, key, state, bytes, md5, store)"
+        " SELECT 's' || n, 'mix', k * 540000, (k + 1) * 540000, 1, 's' || n || '_' || k || '.ts', 'stored', 1000000,"
+        " md5(k::text), 'primary' FROM generate_series(0, :last) n, generate_series(0, :segments - 1) k",
+    ]
+    given = {"appid": APPID, "spec": json.dumps(spec), "last": count - 1, "nodes": NODES, "segments": segments}
+    for statement in statements:
+        with database.unit() as session:
+            session.execute(text("SET LOCAL statement_timeout = 0"))
+            session.execute(text(statement), {k: v for k, v in given.items() if f":{k}" in statement})
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("VACUUM ANALYZE"))
+
+
+def holdings(database: Database) -> dict[str, list[tuple[str, int, str, int]]]:
+    held: dict[str, list[tuple[str, int, str, int]]] = {}
+    with database.unit() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        for t in session.execute(select(Tenure.node, Tenure.sid, Tenure.epoch, Tenure.owner)):
+            held.setdefault(t.node, []).append((t.sid, t.epoch, t.owner or "", 1))
+    return held
+
+
+# -- what is measured -------------------------------------------------------------------------------------------
+
+
+def threaded(work: Sequence[Callable[[], None]]) -> float:
+    """Seconds that four threads take for all of it."""
+    queue, lock, failed = list(work), threading.Lock(), list[BaseException]()
+
+    def run() -> None:
+        while True:
+            with lock:
+                if not queue or failed:
+                    return
+                mine = queue.pop()
+            try:
+                mine()
+            except BaseException as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(THREADS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+    return time.perf_counter() - began
+
+
+def renew(database: Database, name: str, held: list[tuple[str, int, str, int]], ttl_ms: int) -> None:
+    with database.unit() as session:
+        assert len(tenures.renew(session, name, held, ttl_ms)) == len(held)
+
+
+def slices(database: Database, held: list[tuple[str, int, str, int]], head_90k: int) -> None:
+    """One new segment each: reserved in one unit of work, stored in the next, as a worker does."""
+    for sid, epoch, owner, _ in held:
+        key = f"{sid}_new_{head_90k}.ts"
+        with database.unit() as session:
+            timeline.reserve(session, sid, "mix", epoch, owner, head_90k, head_90k + SLOT, key, 1, "0" * 32)
+        with database.unit() as session:
+            timeline.stored(session, sid, "mix", key, store="primary")
+
+
+@contextmanager
+def renewing(
+    database: Database, held: dict[str, list[tuple[str, int, str, int]]], settings: Settings
+) -> Iterator[None]:
+    """Every node renews as often as nodes do, spread over the interval."""
+    over = threading.Event()
+    period_s = settings.tenure_renew_ms / 1000
+
+    def run(names: list[str]) -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            for n, name in enumerate(names):
+                renew(database, name, held[name], settings.tenure_ttl_ms)
+                over.wait(max(0.0, began + period_s * (n + 1) / len(names) - time.monotonic()))
+
+    names = sorted(held)
+    threads = [threading.Thread(target=run, args=(names[k::2],)) for k in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def failover(database: Database, reaper: Reaper, dead: str, last_renewal_s: float) -> tuple[float, int]:
+    """Seconds from the last renewal until everything is dispatched anew, and how many that were."""
+    with database.unit() as session:
+        wanted = session.scalar(select(func.count()).where(Tenure.node == dead, Tenure.state == TenureState.LIVE)) or 0
+    while True:
+        reaper.tick(may_reap=True)
+        with database.unit() as session:
+            again = select(func.count()).where(Tenure.epoch == 2, Tenure.state == TenureState.DISPATCHED)
+            moved = session.scalar(again) or 0
+        if moved >= wanted:
+            return time.monotonic() - last_renewal_s, moved
+        if time.monotonic() - last_renewal_s > FAILOVER_WITHIN_S:
+            raise RuntimeError(f"{moved} of {wanted} were dispatched within {FAILOVER_WITHIN_S:.0f} s")
+        time.sleep(0.05 if moved else 0.3)
+
+
+def measure(database: Database, broker: CeleryBroker, settings: Settings, count: int, segments: int) -> Figures:
+    say(f"{count} recordings with {segments} segments each …")
+    populate(database, count, segments)
+    held = holdings(database)
+    ttl_ms = settings.tenure_ttl_ms
+
+    def all_renew() -> float:
+        return threaded([lambda n=n: renew(database, n, held[n], 3_600_000) for n in held])  # type: ignore[misc]  # bound by default
+
+    all_renew()
+    took_s = statistics.median(all_renew() for _ in range(ROUNDS))
+    say(f"{count / took_s:.0f} renewals/s")
+    per_s = 0
+    if segments:
+        some = [rows[: max(1, 2_000 // NODES)] for rows in held.values()]
+        took = threaded([lambda s=s: slices(database, s, segments * SLOT) for s in some])  # type: ignore[misc]
+        per_s = round(sum(map(len, some)) / took)
+        say(f"{per_s} segments/s")
+    reaper = Reaper(database, broker, settings, now_s=time.monotonic)
+    for _ in range(2):
+        reaper.tick(may_reap=True)
+    rounds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        reaper.tick(may_reap=True)
+        rounds.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.3)
+    say(f"a round of the leader: {', '.join(f'{ms:.0f}' for ms in rounds)} ms")
+    dead = node(7)
+    renew(database, dead, held[dead], ttl_ms)
+    last_renewal_s = time.monotonic()
+    with database.unit() as session:
+        nodes.leave(session, dead, "boot")
+    others = {name: rows for name, rows in held.items() if name != dead}
+    with renewing(database, others, settings):
+        took_s_, moved = failover(database, reaper, dead, last_renewal_s)
+    say(f"{moved} recordings of one node went on {took_s_:.1f} s after its last renewal")
+    return Figures(
+        recordings=count,
+        segments=count * segments,
+        renewals_per_s=round(count / took_s),
+        segments_per_s=per_s,
+        reap_ms=round(statistics.median(rounds), 1),
+        failover_s=round(took_s_, 1),
+        moved=moved,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench-tenures", description=__doc__)
+    parser.add_argument("--recordings", type=int, default=10_000, help="with segment rows")
+    parser.add_argument("--renewals", type=int, default=100_000, help="recordings with renewals only; 0: none")
+    chosen = parser.parse_args()
+    logging.getLogger("scheduler").setLevel(logging.ERROR)  # two thousand reaped tenures are no news here
+    with ExitStack() as stack:
+        postgres = servers.PostgresServer(servers.find_postgres())
+        stack.callback(postgres.stop)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-tenures-")))
+        valkey, valkey_url = servers.start_redis(servers.find_redis(), folder)
+        stack.callback(valkey.stop)
+        key = secrets.generate_key()
+        secrets.use_keys([key])
+        url = postgres.url("postgres")
+        upgrade(url)
+        database = open_database(url)
+        stack.callback(database.close)
+        with database.unit() as session:
+            apps.add(session, appid=APPID, name="", channel="scripted:x", store=None)
+        # Nobody claims here, so a dispatch must not be given up meanwhile.
+        said = {"database_url": url, "broker_url": valkey_url, "secret_keys": key, "dispatch_deadline_ms": 3_600_000}
+        settings = Settings.model_validate(said)
+        celery = Celery("bench")
+        celery.config_from_object("models.celery_config")
+        celery.conf.update(broker_url=valkey_url)
+        broker = CeleryBroker(celery, valkey_url)
+        stack.callback(broker.close)
+        shapes = [measure(database, broker, settings, chosen.recordings, SEGMENTS)]
+        if chosen.renewals:
+            shapes.append(measure(database, broker, settings, chosen.renewals, 0))
+    last = shapes[-1]
+    told = {
+        "renewals_per_s": last.renewals_per_s,
+        "reap_ms": last.reap_ms,
+        "failover_s": last.failover_s,
+        "recordings": last.recordings,
+        "shapes": [asdict(shape) for shape in shapes],
+    }
+    sys.stdout.write(json.dumps(told) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
