@@ -196,12 +196,44 @@ def test_a_publisher_gets_a_token(speak: Speak, service: Service) -> None:
     assert service.asked[0].body == {"cname": "lesson-7", "uid": "ada", "ttl_s": 60}
 
 
+def test_files_are_listed_linked_and_deleted(speak: Speak, service: Service) -> None:
+    mp4 = {"name": "x_0.mp4", "kind": "mp4", "state": "stored", "bytes": 7, "md5": "m", "duration_s": 1.5, "error": ""}
+    one = {"sid": "5" * 32, "cname": "lesson-7", "uid": "1", "own_store": True, "files": [mp4]}
+    service.says(
+        Says(body={"recordings": [one], "next": "5" * 32}),
+        Says(body=one | {"segments": [{"name": "x.ts", "bytes": 3, "state": "writing"}], "next": None}),
+        Says(
+            body={
+                "playlist": "/v1/p?token=planted",
+                "until_s": 9,
+                "files": [{"name": "x_0.mp4", "path": "/v1/f?token=planted"}],
+            }
+        ),
+        Says(202, one),
+    )
+    page = speak("files", cname="lesson 7", from_ms=1)
+    assert (page.recordings[0].files[0].duration_s, page.next) == (1.5, "5" * 32)
+    files = speak("recording_files", "5" * 32)
+    assert [(s.name, s.kind, s.bytes) for s in files.segments] == [("x.ts", "segment", 3)]
+    link = speak("link", "5" * 32, for_s=60)
+    assert (link.playlist, link.files["x_0.mp4"], link.until_s) == ("/v1/p?token=planted", "/v1/f?token=planted", 9)
+    assert "planted" not in repr(link)
+    assert speak("delete_files", "5" * 32, "x_0.mp4").own_store
+    recording = f"{APP}/recordings/{'5' * 32}"
+    assert service.paths == [
+        f"{APP}/files?cname=lesson+7&from_ms=1&limit=50",
+        f"{recording}/files?limit=1000",
+        f"{recording}/link?for_s=60",
+        f"{recording}/files/x_0.mp4",
+    ]
+
+
 def test_both_clients_have_the_same_verbs() -> None:
     def verbs(of: type) -> set[str]:
         return {name for name in vars(of) if not name.startswith("_")} - {"close", "aclose"}
 
     assert verbs(reelyard.Client) == verbs(reelyard.AsyncClient)
-    assert len(verbs(reelyard.Client)) == 16
+    assert len(verbs(reelyard.Client)) == 20
 
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])

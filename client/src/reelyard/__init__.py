@@ -36,6 +36,7 @@ from reelyard.errors import (
     TransportError,
     Unauthorized,
 )
+from reelyard.files import FilePage, Link, RecordingFiles, StoredFile
 from reelyard.jobs import Credentials, Job, JobAttempt, JobPage, JobState
 from reelyard.notices import Event, Notice, verify_notice
 from reelyard.requests import (
@@ -74,6 +75,7 @@ __all__ = [
     "Event",
     "ExtensionParams",
     "ExtensionState",
+    "FilePage",
     "InvalidOperation",
     "Job",
     "JobAttempt",
@@ -81,6 +83,7 @@ __all__ = [
     "JobState",
     "Layout",
     "LayoutRegion",
+    "Link",
     "MixedVideoLayout",
     "Mode",
     "NoRecordedData",
@@ -95,6 +98,7 @@ __all__ = [
     "Recording",
     "RecordingConfig",
     "RecordingFileConfig",
+    "RecordingFiles",
     "RecordingPage",
     "RecordingRecord",
     "RecordingState",
@@ -109,6 +113,7 @@ __all__ = [
     "Status",
     "Stopped",
     "StorageConfig",
+    "StoredFile",
     "StreamSubscribe",
     "TaskConflict",
     "TooManyRecordings",

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from reelyard import answers, ladder
+from reelyard import files as file_answers
 from reelyard import jobs as job_answers
 from reelyard.answers import (
     Recording,
@@ -20,6 +21,7 @@ from reelyard.answers import (
 )
 from reelyard.errors import InvalidOperation, NotFound
 from reelyard.exchange import Exchange, Flow
+from reelyard.files import FilePage, Link, RecordingFiles
 from reelyard.jobs import Credentials, Job, JobPage
 from reelyard.requests import AcquireRequest, Json, Layout, Mode, StartRequest, UpdateRequest, to_wire
 
@@ -105,6 +107,41 @@ class Calls:
             "POST", f"{self._app}/recordings/{_segment(sid, 'sid')}/cancel", ladder.COMMAND
         )
         return answers.record(answer.body)
+
+    def files(
+        self,
+        *,
+        cname: str = "",
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 50,
+        before: str = "",
+    ) -> Flow[FilePage]:
+        """Recordings with their files, newest first: of a channel, started in [`from_ms`, `to_ms`) (Unix)."""
+        asked = {"cname": cname, "from_ms": from_ms, "to_ms": to_ms, "limit": limit, "before": before}
+        query = urlencode({name: value for name, value in asked.items() if value not in ("", None)})
+        answer = yield from self._exchange.ask("GET", f"{self._app}/files?{query}", ladder.COMMAND)
+        return file_answers.page(answer.body)
+
+    def recording_files(self, sid: str, *, after: str = "", limit: int = 1_000) -> Flow[RecordingFiles]:
+        """One recording's files and a page of its segments, also while it records."""
+        query = urlencode({"limit": limit} | ({"after": after} if after else {}))
+        path = f"{self._app}/recordings/{_segment(sid, 'sid')}/files?{query}"
+        answer = yield from self._exchange.ask("GET", path, ladder.COMMAND)
+        return file_answers.listed(answer.body)
+
+    def link(self, sid: str, *, for_s: int = 3_600) -> Flow[Link]:
+        """For a player: paths of this recording's playlist and MP4s that need no key for so long, a week at most."""
+        path = f"{self._app}/recordings/{_segment(sid, 'sid')}/link?{urlencode({'for_s': for_s})}"
+        answer = yield from self._exchange.ask("GET", path, ladder.COMMAND)
+        return file_answers.link(answer.body)
+
+    def delete_files(self, sid: str, name: str = "") -> Flow[RecordingFiles]:
+        """Delete an ended recording's files in the operator's own store, or one MP4 of them. They go soon; twice is once."""
+        one = f"/{_segment(name, 'name')}" if name else ""
+        path = f"{self._app}/recordings/{_segment(sid, 'sid')}/files{one}"
+        answer = yield from self._exchange.ask("DELETE", path, ladder.COMMAND)
+        return file_answers.listed(answer.body)
 
     def whip_token(self, cname: str, uid: str, *, ttl_s: int | None = None) -> Flow[WhipToken]:
         """A token with which `uid` may publish into the channel by WHIP; `ttl_s` up to a day, an hour if not given."""

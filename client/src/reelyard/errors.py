@@ -135,7 +135,7 @@ def error_of(
     http: int, body: Mapping[str, Any], *, retry_after_s: float | None = None, repeated: bool = False
 ) -> ApiError | None:
     """What an answer's status and body mean; None: success. 201 (already started) is one."""
-    if http in (200, 201):
+    if http in (200, 201, 202):
         return None
     code = _code(body.get("code"))
     found = body.get("reason") or body.get("message") or "no reason given"
