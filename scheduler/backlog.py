@@ -16,20 +16,18 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 from models import logs
 from models.database import Database, now_ms
-from models.repositories import backups, films, notices, recordings
+from models.repositories import backups, listing, notices, recordings
 from models.repositories.backups import Copy
 from models.settings import Settings
-from models.tables import Recording
-from models.vocabulary import events, keys
+from models.vocabulary import keys
 from models.vocabulary.errors import ReelyardError, StateUnavailable
 from models.vocabulary.events import Event
 from models.vocabulary.spec import Backup, RecordingSpec, Secrets
 from models.vocabulary.states import ended
-from scheduler.views import playlist_name
 from stores.base import Store
 from stores.names import content_type
 from stores.opening import open_backup, open_store
@@ -218,15 +216,9 @@ class Backlog:
                 return
             recordings.set_uploading(session, turn.sid, "uploaded")
             notices.say(session, turn.sid, Event.UPLOADING_PROGRESS, progress=10_000)
-            listed = self._file_list(row, films.listed(films.of(session, turn.sid), row.t0_ms or 0))
-            notices.say(session, turn.sid, Event.UPLOADED, status=0, fileList=listed)
+            notices.say(session, turn.sid, Event.UPLOADED, status=0, fileList=listing.file_items(session, row))
             recordings.wipe_secrets(session, turn.sid)
         log.info("all that the backup store had is in the customer's store")
-
-    def _file_list(self, row: Recording, mp4s: list[tuple[str, int]]) -> list[dict[str, Any]]:
-        name = playlist_name(row)
-        named = ([(name, row.t0_ms or 0)] if name else []) + mp4s
-        return events.file_items(named, stream_types=row.spec["stream_types"])
 
     def _tidy(self, turn: _Turn, own: Store) -> None:
         """Delete our copies: the playlist first, so that it never names what is gone."""

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from models.repositories import films, notices, recordings, tenures, timeline
+from models.repositories import listing, notices, recordings, tenures
 from models.tables import Recording
-from models.vocabulary import events, keys, pipe
+from models.vocabulary import events, pipe
 from models.vocabulary.errors import ChannelError, Scope, StorageError, table
 from models.vocabulary.events import Event, Leave, Module
-from models.vocabulary.spec import Mode
 from models.vocabulary.states import Status, Wanted
 from workers.bookkeeping import Grantee
 
@@ -104,10 +103,10 @@ def all_is_stored(session: Session, who: Grantee, *, backuped: bool = False) -> 
             said = events.error(module_of(int(row.fault.get("code", 0))), int(row.fault.get("code", 0)), cause)
             notices.say(session, who.sid, Event.ERROR, **said)
         if row is not None and backuped:
-            notices.say(session, who.sid, Event.BACKUPED, status=0, fileList=_file_list(session, row))
+            notices.say(session, who.sid, Event.BACKUPED, status=0, fileList=listing.file_items(session, row))
         elif row is not None and row.sliced and not cancelled:
             notices.say(session, who.sid, Event.UPLOADING_PROGRESS, progress=10_000)
-            notices.say(session, who.sid, Event.UPLOADED, status=0, fileList=_file_list(session, row))
+            notices.say(session, who.sid, Event.UPLOADED, status=0, fileList=listing.file_items(session, row))
         _exited(session, who, failed=failed)
         if not backuped:
             recordings.wipe_secrets(session, who.sid)
@@ -123,16 +122,6 @@ def nothing_was_recorded(session: Session, who: Grantee, fault: pipe.Fault) -> N
     _exited(session, who, failed=True)
     recordings.wipe_secrets(session, who.sid)
     tenures.end(session, who.sid, who.epoch, who.owner, fault.text)
-
-
-def _file_list(session: Session, row: Recording) -> list[dict[str, Any]]:
-    t0_ms = row.t0_ms or 0
-    if row.mode == Mode.INDIVIDUAL:
-        names = (tuple(row.spec["file_prefix"]), row.sid, row.cname)
-        return events.stream_items(*names, timeline.streams(session, row.sid), t0_ms=t0_ms)
-    named = [(keys.playlist_key(tuple(row.spec["file_prefix"]), row.sid, row.cname), t0_ms)]
-    named += films.listed(films.of(session, row.sid), t0_ms)
-    return events.file_items(named, stream_types=row.spec["stream_types"])
 
 
 def _exited(session: Session, who: Grantee, *, failed: bool) -> None:
