@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from models.repositories import backups, films, notices, recordings, snapshots, tenures, timeline, zeros
 from models.vocabulary import events, journal, pipe
 from models.vocabulary.events import Event
+from models.vocabulary.spec import Mode
 from models.vocabulary.states import HoleState, Status
 from models.vocabulary.streams import MIX
 from models.vocabulary.ticks import TICKS_PER_S
@@ -88,9 +89,9 @@ def commit(
                     tenures.proven(session, who.sid, who.epoch, who.owner)
             case journal.Stored():
                 _proven(session, who, entry, outcome)
-                if individual.snapped(session, who.sid, entry.key, entry.store) or timeline.stored(
-                    session, who.sid, entry.track, entry.key, store=entry.store
-                ):
+                if individual.snapped(session, who.sid, entry.key, entry.store):
+                    continue  # no slice: neither a first file nor news for a playlist
+                if timeline.stored(session, who.sid, entry.track, entry.key, store=entry.store):
                     outcome.stored += 1
                 else:
                     films.stored(session, who.sid, entry.key, store=entry.store)
@@ -218,7 +219,9 @@ def slices_begin(
 ) -> None:
     """At the start, and after each interruption; only what the writer says counts, where several will say it."""
     row = recordings.get(session, who.sid)
-    if row is None or row.t0_ms is None or (row.writer_epoch != who.epoch and not anybody):
+    if row is None or row.mode == Mode.INDIVIDUAL:
+        return  # each stream begins by itself
+    if row.t0_ms is None or (row.writer_epoch != who.epoch and not anybody):
         return
     notices.say(
         session,
