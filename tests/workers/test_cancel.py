@@ -84,23 +84,6 @@ def test_what_is_up_stays_listed_and_the_rest_is_thrown_away(sqlite: Database, r
     assert told[-1] == Event.SESSION_EXIT
 
 
-def test_a_cancel_while_a_stop_waits_for_the_store_ends_it(sqlite: Database, rig: Make) -> None:
-    it = rig(sqlite)
-    it.recording()
-    it.dispatch()
-    it.slices(1)
-    with store_down(it):
-        it.until(lambda: unsent(it) >= 1, "slices that wait for the store")
-        with sqlite.unit() as session:
-            assert recordings.want(session, SID, Wanted.STOP, "stop called")
-        it.status(6)
-        cancel(it)
-        time.sleep(1)
-    row = it.status(8)
-    assert (row.status, row.uploading) == (8, "unknown")
-    assert listed(it) == stored(it)
-
-
 def test_a_cancel_of_a_recording_on_hold_and_one_that_nobody_is_in(sqlite: Database, rig: Make) -> None:
     it = rig(sqlite)
     it.recording()
@@ -137,7 +120,7 @@ def test_a_dead_workers_spool_of_a_cancelled_recording_is_removed_not_uploaded(s
     ended_by_cancel(it)
 
 
-def test_a_store_that_never_answers_again_does_not_hold_a_cancel_up(
+def test_a_stop_that_waits_for_a_store_which_never_answers_again_is_cancelled(
     sqlite: Database, rig: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conclusion, "STORE_S", 3.0)
@@ -146,6 +129,9 @@ def test_a_store_that_never_answers_again_does_not_hold_a_cancel_up(
     it.dispatch()
     it.slices(0)
     with store_down(it):
+        with sqlite.unit() as session:
+            assert recordings.want(session, SID, Wanted.STOP, "stop called")
+        it.status(6)
         cancel(it)
         row = it.status(8, within_s=20)
         assert any("the playlist was not ended" in text for text in row.warnings)
