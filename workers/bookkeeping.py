@@ -41,7 +41,6 @@ class Outcome:
     n: int = 0
     refused: list[str] = field(default_factory=list)
     covered: list[str] = field(default_factory=list)  # of the refused: another's copy is in a store
-    covered: list[str] = field(default_factory=list)  # of the refused: another's copy is in a store
     later: dict[str, journal.Slice] = field(default_factory=dict)  # to be asked for again
     granted: list[str] = field(default_factory=list)
     sliced: int = 0
@@ -181,8 +180,6 @@ def reserve(session: Session, who: Grantee, entry: journal.Slice, outcome: Outco
             outcome.later[entry.key] = entry
         case _:
             outcome.refused.append(entry.key)
-            if isinstance(answer, timeline.Covered):
-                outcome.covered.append(entry.key)
             if isinstance(answer, timeline.Covered):
                 outcome.covered.append(entry.key)
 

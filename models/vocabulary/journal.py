@@ -6,12 +6,11 @@ Entry n is line n, counted from 1. A torn last line (the process died in its wri
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.vocabulary.states import HoleState
-
 
 #: Why what was recorded is not uploaded.
 CANCELLED: Final = "cancelled"

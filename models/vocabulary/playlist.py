@@ -23,7 +23,6 @@ class Entry:
     key: str
     shape: str = ""  # of a single sender's pictures
     bytes: int = 0
-    bytes: int = 0
 
 
 def program_date_time(unix_ms: int) -> str:
