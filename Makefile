@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: bench-upload chaos chaos-jobs chaos-storage help setup test demo up check bench-mixer bench-gateway bench-jobs bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: bench-upload chaos chaos-subset chaos-jobs chaos-storage help setup test demo up check bench-mixer bench-gateway bench-jobs bench-tenures bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -57,6 +57,9 @@ chaos: $(STAMP) ## kill everything in turn, and count what the recordings lost (
 
 chaos-storage: $(STAMP) ## fail a third of all requests to the store, and count what a recording lost (6 min; ARGS='--outage 20')
 	$(BIN)/python -m tests.chaos.storage $(ARGS)
+
+chaos-subset: $(STAMP) ## … recorders and a worker alone (3 min)
+	$(BIN)/python -m tests.chaos --subset
 
 check: $(STAMP) ## lint, format, types, import directions, migrations
 	$(BIN)/ruff check .
