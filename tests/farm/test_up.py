@@ -89,8 +89,9 @@ def test_a_farm_goes_on_after_a_kill_finishes_what_a_hurry_left_and_ends_in_orde
         interrupted_once(farm)
     finally:
         farm.close()
-    roles = [tenure["role"] for tenure in told["tenures"]]
-    assert (roles[0], roles[-1]) == ("primary", "finaliser")  # on a busy machine one between may have come too late
+    # On a busy machine a node may read its queue too late for one; the next epoch is dispatched then.
+    claimed = [tenure["role"] for tenure in told["tenures"] if tenure["cause"] != "nobody claimed it in time"]
+    assert claimed == ["primary", "primary", "finaliser"]
     assert told["tenures"][0]["cause"] == "its lease ran out"
     assert status_in(folder, other.sid) == 8
     assert {p.name for p in farm.store.glob("*.m3u8")} == {take.playlist_name, other.playlist_name}

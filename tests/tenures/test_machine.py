@@ -291,11 +291,11 @@ def _run(databases: list[Database], examples: int, steps: int) -> None:
 def test_whatever_dies_the_invariants_hold_on_postgresql(postgresql: Database, postgres_url: str) -> None:
     others = [open_database(postgres_url) for _ in range(SCHEDULERS - 1)]
     try:
-        _run([postgresql, *others], examples=8, steps=20)
+        _run([postgresql, *others], examples=5, steps=16)
     finally:
         for other in others:
             other.close()
 
 
 def test_whatever_dies_the_invariants_hold_on_sqlite(sqlite: Database) -> None:
-    _run([sqlite] * SCHEDULERS, examples=4, steps=12)
+    _run([sqlite] * SCHEDULERS, examples=3, steps=12)
