@@ -21,8 +21,8 @@ from models.settings import Settings
 from models.tables import Recording, Segment, Tenure
 from models.vocabulary.errors import NoWorkers, Overloaded, Poisoned, StateUnavailable
 from models.vocabulary.events import Event
-from models.vocabulary.states import Role, Status, TenureState, Wanted, ended
-from scheduler import backoff, dispatch, endings
+from models.vocabulary.states import Role, TenureState, Wanted, ended
+from scheduler import backoff, dispatch, endings, lookup
 from scheduler.broker import Broker
 from scheduler.dispatch import Dispatch, Seating
 from scheduler.relief import Relief
@@ -148,13 +148,13 @@ class Reaper:
         if recording.deaths >= backoff.GIVEN_UP_AFTER:
             endings.fail(session, recording, Poisoned("it could not even be ended in order: its finalisers died"))
             return None
-        if recording.deaths >= backoff.POISONED_AFTER and not _is_ending(recording):
+        if recording.deaths >= backoff.POISONED_AFTER and not lookup.is_ending(recording):
             _poison(session, recording)
             session.refresh(recording)
         if ended(recording.status):
             return None
         claimed = any(tenure.owner is not None for tenure in past)
-        if _is_ending(recording) and not claimed:
+        if lookup.is_ending(recording) and not claimed:
             endings.exit_empty(session, recording)
             return None
         return self._dispatch(session, recording, past, seating)
@@ -162,7 +162,7 @@ class Reaper:
     def _dispatch(
         self, session: Session, recording: Recording, past: list[Tenure], seating: Seating
     ) -> Dispatch | None:
-        role = Role.FINALISER if _is_ending(recording) else Role.PRIMARY
+        role = Role.FINALISER if lookup.is_ending(recording) else Role.PRIMARY
         avoid = {past[-1].node} if past else set()
         try:
             deadline_ms = self._settings.dispatch_deadline_ms
@@ -185,10 +185,6 @@ def _wait_for_room(session: Session, recording: Recording, *, claimed: bool) -> 
         endings.fail(session, recording, Overloaded(f"no node had room within {backoff.ROOM_WITHIN_MS // 1000} s"))
         return
     recording.next_dispatch_ms = now + backoff.NO_ROOM_MS
-
-
-def _is_ending(recording: Recording) -> bool:
-    return recording.wanted in (Wanted.STOP, Wanted.CANCEL) or recording.status >= Status.STOPPING
 
 
 def _poison(session: Session, recording: Recording) -> None:

@@ -9,11 +9,11 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from posixpath import basename
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import av
 
@@ -31,6 +31,7 @@ from stores.opening import open_backup, open_store
 from workers.recorder.aftermath import RECOVERED, Aftermath, Upload, aftermath, start_of
 from workers.recorder.capture.opening import open_channel
 from workers.recorder.capture.reception import Change
+from workers.recorder.chores import Chores
 from workers.recorder.film.studio import Studio
 from workers.recorder.individual.ensemble import Before
 from workers.recorder.individual.recovery import recover_stream
@@ -113,7 +114,7 @@ class Recorder:
         self._finishing = False
         self._cancelled = False
         self._captured = begin.resume_at_90k > 0 or begin.role is Role.FINALISER  # there is something to lose
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._chores = Chores(self._crash)
         self._work: asyncio.Task[int] | None = None
         self._broken: BaseException | None = None
         self._sealed = asyncio.Event()
@@ -152,16 +153,14 @@ class Recorder:
             self._tell(Internal(f"the recorder failed: {type(error).__name__}"), fatal=True)
             return 4
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._chores.close()
             if self._uploader is not None:
                 await self._uploader.close()
 
     async def _work_or_crash(self) -> int:
         self._work = asyncio.ensure_future(self._all())
-        self._beside(self._listen())
-        self._beside(self._beat())
+        self._chores.do(self._listen())
+        self._chores.do(self._beat())
         try:
             return await self._work
         except asyncio.CancelledError:
@@ -171,9 +170,9 @@ class Recorder:
 
     async def _all(self) -> int:
         self._remember()
-        self._beside(self._open_uploader())  # capture does not wait for the store
+        self._chores.do(self._open_uploader())  # capture does not wait for the store
         if self._studio is not None:
-            self._beside(self._studio.run())
+            self._chores.do(self._studio.run())
         if self._begin.role is Role.FINALISER:
             head_90k, reason = self._died_at_90k or 0, "finish"
         else:
@@ -192,17 +191,6 @@ class Recorder:
             self._link.send(pipe.Bye())
             return 0
         return 4 if self._fatal else 5
-
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
-        """A task whose failure is the recorder's."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._crash(error)
 
     def _crash(self, error: BaseException) -> None:
         if self._work is not None and self._broken is None:
@@ -570,7 +558,7 @@ class Recorder:
         if message.secrets is not None and message.secrets.store != self._secrets.store:
             self._secrets = message.secrets
             if self._uploader is not None:
-                self._beside(self._reopen_store())
+                self._chores.do(self._reopen_store())
 
     def _document(self, text: Text, store: str) -> None:
         if self._uploader is None:
@@ -584,7 +572,7 @@ class Recorder:
             self._take.finish("finish")
         if cancel and not self._cancelled:
             self._cancelled = True
-            self._beside(self._forget())
+            self._chores.do(self._forget())
 
     async def _forget(self) -> None:
         """What is on its way to a store may still land, for a moment; all else that no store has is never sent."""

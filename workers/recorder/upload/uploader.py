@@ -6,13 +6,13 @@ store has proven it; what only the backup store has is still tried here, as long
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from models.vocabulary.errors import ReelyardError, StorageError
 from models.vocabulary.timing import Clock
 from stores.base import Store
+from workers.recorder.chores import Chores
 from workers.recorder.upload.documents import DOCUMENT_TIMEOUT_S, Documents, Text
 from workers.recorder.upload.lane import Item, Lane
 
@@ -47,8 +47,7 @@ class Uploader:
         self._on_stored = on_stored  # (key, which store): once for each of the two
         self._on_trouble = on_trouble
         self._on_lost = on_lost  # a file is gone from the spool: it will never be stored
-        self._on_crash = on_crash  # one of our tasks broke: nobody sends its file any more
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._chores = Chores(on_crash)  # one of our tasks broke: nobody sends its file any more
         self._patience_s = backup_after_s
         self._writer_until = 0.0
         self._backed: set[str] = set()  # in the backup store; the customer's has not proven them
@@ -57,14 +56,14 @@ class Uploader:
             clock,
             chance,
             parallel=PARALLEL,
-            spawn=self._spawn,
+            spawn=self._chores.do,
             on_stored=self._in_primary,
             on_trouble=self._primary_failed,
             on_gone=self._gone,
         )
         documents: dict[str, Any] = {
             "writer_until": lambda: self._writer_until,
-            "spawn": self._spawn,
+            "spawn": self._chores.do,
         }
         self._documents = Documents(
             store,
@@ -82,7 +81,7 @@ class Uploader:
                 clock,
                 chance,
                 parallel=PARALLEL,
-                spawn=self._spawn,
+                spawn=self._chores.do,
                 on_stored=self._in_backup,
                 on_trouble=self._backup_failed,
                 on_gone=lambda _item: None,  # the other lane will say so
@@ -143,19 +142,7 @@ class Uploader:
         return [key for key in dict.fromkeys(dropped) if key not in left and key not in self._backed]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, coro: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(coro)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_crash(error)
+        await self._chores.close()
 
     # -- the two stores -----------------------------------------------------------------------------------------
 
