@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from models.repositories import nodes, timeline, zeros
+from models.repositories import nodes, recordings, timeline, zeros
 from models.repositories.timeline import Fenced, Reserved
 from models.settings import Settings
-from models.vocabulary.states import TenureState
+from models.vocabulary.states import TenureState, Wanted
 from scheduler.relief import Relief
 from tests.scheduler.farm import Farm, Worker
 
@@ -81,3 +81,21 @@ def test_a_zero_told_twice_stays_the_recordings(room: Room) -> None:
     assert room.zero(room.old, ZERO)
     assert not room.zero(room.old, ZERO)
     assert room.reserve(room.old, "old") == Reserved()
+
+
+@pytest.mark.parametrize("on_hold", [True, False])
+def test_on_hold_being_live_is_enough_to_be_handed_over_to(room: Room, on_hold: bool) -> None:
+    """Nobody closes a slot on hold, so nobody would ever be proven."""
+    new = room.farm.worker("node-b", ttl_ms=600_000)
+    assert room.zero(room.old, ZERO)
+    with room.farm.database.unit() as session:
+        if on_hold:
+            recordings.want(session, room.sid, Wanted.HOLD, "on hold")
+            recordings.hold_begins(session, room.sid, 180_000)
+    assert [sent.node for sent in room.relief.tick()] == ["node-b"]
+    claim = new.claim(room.sid, 2)
+    assert claim is not None and claim.held_90k == (180_000 if on_hold else None)
+    new.ready(room.sid)
+    room.relief.tick()
+    old = TenureState.DRAINING if on_hold else TenureState.LIVE
+    assert [state for _, _, state in room.states()] == [old, TenureState.LIVE]
