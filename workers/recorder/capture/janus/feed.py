@@ -75,7 +75,11 @@ class Ear:
         self._fits = True
 
     def listen(self, sink: Sink | None, layer: Layer) -> None:
+        """From a key unit on, unless it was listened to already: Janus changes layers at key units by itself."""
+        goes_on = self.sink is not None
         self.sink, self.layer = sink, layer
+        if goes_on:
+            return
         self._key_first = self.track.kind is TrackKind.VIDEO
         if self.tap is not None:
             self.tap.want_key()
