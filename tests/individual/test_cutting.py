@@ -18,7 +18,8 @@ S = TICKS_PER_S
 SLOT = 6 * S
 LOOK = Look("h264", 640, 360)
 
-Units = st.lists(st.tuples(st.integers(1, 4 * S), st.booleans()), min_size=1, max_size=60)
+#: A millisecond apart or more: nearer ones share an edge.
+Units = st.lists(st.tuples(st.integers(90, 4 * S), st.booleans()), min_size=1, max_size=60)
 
 
 def edges(units: list[tuple[int, bool]]) -> list[int]:
