@@ -71,7 +71,7 @@ def test_what_is_up_stays_listed_and_the_rest_is_thrown_away(sqlite: Database, r
     it.dispatch()
     it.slices(1)
     with store_down(it):
-        it.until(lambda: unsent(it) >= 1, "slices that wait for the store")
+        it.until(lambda: unsent(it) >= 2, "slices that wait for the store")
         cancel(it)
         time.sleep(1)
     ended_by_cancel(it)
