@@ -24,9 +24,10 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from models import secrets
-from models.database import open_database, upgrade
+from models.database import open_database
 from models.repositories import apps, recordings, resources
 from models.repositories.apps import Limits
+from models.schema import upgrade
 from models.vocabulary.spec import FolderStore, RecordingSpec, Secrets
 from models.vocabulary.states import Status
 from tests import servers

@@ -28,9 +28,10 @@ from sqlalchemy import insert, select
 
 from bench.contract import ASKED
 from models import secrets
-from models.database import Database, open_database, upgrade
+from models.database import Database, open_database
 from models.repositories import apps, jobs
 from models.repositories.apps import Limits
+from models.schema import upgrade
 from models.tables import Job, JobAttempt
 from models.vocabulary.spec import FolderStore
 from scheduler.jobs import orders, rows, waits

@@ -28,8 +28,9 @@ from celery import Celery
 from sqlalchemy import func, select, text
 
 from models import secrets
-from models.database import Database, open_database, upgrade
+from models.database import Database, open_database
 from models.repositories import apps, nodes, tenures, timeline
+from models.schema import upgrade
 from models.settings import Settings
 from models.tables import Tenure
 from models.vocabulary.spec import FolderStore, RecordingSpec

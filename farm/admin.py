@@ -14,8 +14,9 @@ from rich.table import Table
 from sqlalchemy import inspect
 
 from models import secrets
-from models.database import Database, open_database, upgrade
+from models.database import Database, open_database
 from models.repositories import apps
+from models.schema import upgrade
 from models.settings import settings
 from models.tokens import Audience, mint_whip, whip_keys
 from models.vocabulary.address import SUPPORTED, check

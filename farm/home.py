@@ -13,8 +13,9 @@ from secrets import token_urlsafe
 from typing import Final
 
 from models import secrets
-from models.database import open_database, upgrade
+from models.database import open_database
 from models.repositories import apps
+from models.schema import upgrade
 from models.vocabulary.errors import ReelyardError
 from models.vocabulary.spec import FolderStore
 

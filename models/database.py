@@ -9,11 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Engine, QueuePool, create_engine, event, func, select
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, StatementError
@@ -23,8 +20,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from models.tables.base import db_now_ms
 from models.turns import Turns, TurnTimeout
 from models.vocabulary.errors import ReelyardError, StateUnavailable
-
-ROOT: Final = Path(__file__).resolve().parent.parent
 
 CONNECT_TIMEOUT_S: Final = 2
 #: A statement of ours takes milliseconds; what takes longer waits for something that is gone.
@@ -146,18 +141,6 @@ def shift_time(where: Session | Database, ms: int) -> None:
 def begin_immediate(connection: Connection) -> None:
     """SQLite: take the write lock at the beginning, or wait for it, rather than fail in the middle."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def upgrade(url: str) -> None:
-    """Bring the database's schema to this version's. Safe when several processes do so at once."""
-    command.upgrade(alembic_config(url), "head")
-
-
-def alembic_config(url: str) -> Config:
-    config = Config(str(ROOT / "alembic.ini"))
-    config.set_main_option("script_location", str(ROOT / "migrations"))
-    config.attributes["url"] = url
-    return config
 
 
 def _postgresql(address: URL, pool_size: int, echo: bool) -> Engine:

@@ -14,9 +14,10 @@ from typing import Any, Final
 import httpx
 
 from models import secrets
-from models.database import open_database, upgrade
+from models.database import open_database
 from models.repositories import apps, nodes
 from models.repositories.apps import Limits
+from models.schema import upgrade
 from models.vocabulary.spec import FolderStore
 from tests.servers import free_ports
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from models import secrets
-from models.database import upgrade
+from models.schema import upgrade
 from tests.servers import free_ports
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from models import secrets
-from models.database import Database, open_database, upgrade
+from models.database import Database, open_database
+from models.schema import upgrade
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ import pytest
 from alembic import command
 from sqlalchemy import Enum, create_engine, inspect, text
 
-from models.database import ROOT, alembic_config, open_database, upgrade
+from models.database import open_database
+from models.schema import ROOT, alembic_config, upgrade
 from models.tables import Base
 
 
@@ -78,7 +79,7 @@ def test_tenures_have_room_for_updates_in_place(postgres_url: str) -> None:
 
 def test_several_processes_may_upgrade_at_once(database_url: str) -> None:
     """Alembic keeps its context in a module, so these are processes."""
-    code = "import sys; from models.database import upgrade; upgrade(sys.argv[1])"
+    code = "import sys; from models.schema import upgrade; upgrade(sys.argv[1])"
     results: list[subprocess.CompletedProcess[str]] = []
 
     def start() -> None:

@@ -9,7 +9,8 @@ import redis
 from celery import Celery
 
 from models import secrets
-from models.database import open_database, upgrade
+from models.database import open_database
+from models.schema import upgrade
 from models.settings import Settings
 from scheduler.broker import CeleryBroker
 from scheduler.service import Service

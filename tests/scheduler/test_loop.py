@@ -15,7 +15,8 @@ import pytest
 from celery import Celery
 
 from models import secrets
-from models.database import Database, upgrade
+from models.database import Database
+from models.schema import upgrade
 from models.vocabulary.errors import StateUnavailable
 from scheduler.broker import CeleryBroker
 from scheduler.leader import Leadership

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from models import secrets
-from models.database import Database, open_database, upgrade
+from models.database import Database, open_database
+from models.schema import upgrade
 from tests.workers.rig import Rig
 
 

@@ -16,9 +16,10 @@ from sqlalchemy import select
 
 from farm.embedded import tasks_argv, worker_argv
 from models import secrets
-from models.database import Database, open_database, upgrade
+from models.database import Database, open_database
 from models.repositories import apps, jobs
 from models.repositories.apps import Limits
+from models.schema import upgrade
 from models.secrets import generate_key
 from models.tables import Job, Recording
 from models.vocabulary.spec import FolderStore

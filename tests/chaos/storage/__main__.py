@@ -27,8 +27,9 @@ from rich.console import Console
 
 from farm.judge.report import judge_recording
 from models import secrets
-from models.database import Database, open_database, upgrade
+from models.database import Database, open_database
 from models.repositories import timeline
+from models.schema import upgrade
 from models.vocabulary import keys
 from models.vocabulary.spec import S3Store, StoreKeys
 from tests import servers
