@@ -6,7 +6,6 @@ Facts go to the journal first; the pipe says how far it goes; a slice is uploade
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,12 +22,12 @@ from models.vocabulary.channel import Channel, TrackKind
 from models.vocabulary.errors import DiskFull, Internal, ReelyardError, Scope, StorageError
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets
 from models.vocabulary.states import HoleState, Role, Status
-from models.vocabulary.streams import ALL, MIX, Stream
+from models.vocabulary.streams import ALL, MIX
 from models.vocabulary.ticks import TICKS_PER_S
 from models.vocabulary.timing import Clock
 from stores.base import Store
 from stores.opening import open_backup, open_store
-from workers.recorder.aftermath import RECOVERED, Aftermath, Upload, aftermath, start_of
+from workers.recorder.aftermath import RECOVERED, Aftermath, aftermath, start_of
 from workers.recorder.capture.opening import open_channel
 from workers.recorder.capture.reception import Change
 from workers.recorder.chores import Chores
@@ -38,11 +37,12 @@ from workers.recorder.individual.recovery import recover_stream
 from workers.recorder.link import Link
 from workers.recorder.mixer.gallery import download
 from workers.recorder.notebook import Notebook
+from workers.recorder.outbox import Outbox
 from workers.recorder.segment.recovery import recover
 from workers.recorder.segment.slices import ClosedSlice
-from workers.recorder.shelf import STORE, Shelf
+from workers.recorder.shelf import Shelf
 from workers.recorder.take import Take, Zero
-from workers.recorder.upload.uploader import PRIMARY, Item, StoreName, Text, Uploader
+from workers.recorder.upload.uploader import PRIMARY, StoreName, Text, Uploader
 from workers.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,6 @@ LANDING_S: Final = 3.0
 #: A later tenure's recorder has everybody's first key units by then.
 WARM_90K: Final = 2 * TICKS_PER_S
 BROKEN: Final = ".broken"
-CONTENT_TYPES: Final = {".ts": "video/mp2t", ".webm": "video/webm", ".jpg": "image/jpeg"}
 
 OpenChannel = Callable[[str, Clock], Channel]
 OpenStore = Callable[[RecordingSpec, Secrets], Store]
@@ -92,14 +91,10 @@ class Recorder:
         self._spool = Spool(Path(begin.spool))
         self._shelf = Shelf(self._spool.folder)
         self._notebook = Notebook(self._spool, lambda n: self._link.send(pipe.Journal(n=n)))
-        self._slices: dict[str, tuple[int, Upload]] = {}  # not handed to the uploader yet: key → (n, slice)
-        self._tracks: dict[str, str] = {}  # key → the track of what is not stored yet
+        prefix = keys.prefix_path(begin.spec.file_prefix)
+        self._outbox = Outbox(self._spool.folder, prefix, self._shelf, self._notebook)
         self._found = Aftermath()
         self._first_90k: int | None = None  # of a single streams' recording, until it is warm
-        self._backed: set[str] = set()  # of those: the backup store has them from an earlier process
-        self._committed = 0
-        self._refused: set[str] = set()
-        self._held: set[str] = set()  # the timeline may have room for them later
         self._uploader: Uploader | None = None
         self._store_reads = True
         self._recording = False
@@ -209,14 +204,7 @@ class Recorder:
         """What an earlier process of this spool left: closed slices, and one that it was still writing."""
         begin = self._begin
         found = self._found = aftermath(self._spool)
-        self._slices = found.unsent
-        self._backed = found.backed
-        for key, (_, slice_) in found.unsent.items():
-            self._tracks[key] = slice_.track
-            self._shelf.add(key, slice_.file)
-        for key, slice_ in found.stored.items():
-            self._shelf.add(key, slice_.file)
-            self._shelf.passed(key, STORE)
+        self._outbox.remember(found)
         if self._studio is not None:
             self._studio.remember()
         self._t0_ms = begin.t0_ms if begin.t0_ms is not None else found.t0_ms
@@ -289,7 +277,7 @@ class Recorder:
             on_stream=self._stream,
             on_open=self._opened,
             on_hole=self._hole,
-            on_snapshot=self._snapped,
+            on_snapshot=self._outbox.snapshot,
             on_held=self._hold_begins,
             on_paused=self._hold_ends,
             before=Before(self._found.ends_90k, self._died_at_90k),
@@ -329,7 +317,7 @@ class Recorder:
         for text, where in self._texts:
             self._uploader.write(text, where)
         self._texts.clear()
-        self._hand_over()
+        self._outbox.open(self._uploader.put)
         if self._studio is not None:
             self._studio.open(store, self._uploader.put)
         if self._secrets.store != secrets.store:  # they changed while the store was being opened
@@ -396,47 +384,17 @@ class Recorder:
             self._hole(slice_.track, slice_.start_90k, slice_.end_90k, slice_.lost, HoleState.LOST)
             self._troubled(DiskFull())
             return
-        key = keys.prefix_path(self._begin.spec.file_prefix) + slice_.path.name
-        entry = journal.Slice(
-            track=slice_.track,
-            start_90k=slice_.start_90k,
-            end_90k=slice_.end_90k,
-            key=key,
-            file=slice_.path.name,
-            bytes=slice_.bytes,
-            md5=slice_.md5,
-            shape=slice_.shape,
-        )
         self._captured = True
-        self._to_upload(entry)
-
-    def _snapped(self, stream: Stream, at_90k: int, path: Path) -> None:
-        content = path.read_bytes()
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        key = keys.prefix_path(self._begin.spec.file_prefix) + path.name
-        self._to_upload(
-            journal.Snapshot(track=stream.track, at_90k=at_90k, key=key, file=path.name, bytes=len(content), md5=md5)
-        )
-
-    def _to_upload(self, entry: Upload) -> None:
-        def written(n: int) -> None:
-            self._slices[entry.key] = (n, entry)
-
-        self._notebook.write(entry, written)
-        self._tracks[entry.key] = entry.track
-        self._shelf.add(entry.key, entry.file)
+        self._outbox.slice(slice_)
 
     def _stored(self, key: str, store: StoreName) -> None:
-        self._fact(journal.Stored(track=self._tracks.get(key, MIX), key=key, store=store))
         if store == PRIMARY:
             self._trouble = ""
-            self._shelf.passed(key, STORE)
-            self._tracks.pop(key, None)
+        self._outbox.stored(key, store)
 
     def _lost(self, key: str) -> None:
-        error = StorageError(f"{basename(key)} is gone from the spool before it was stored")
-        self._fact(journal.Lost(track=self._tracks.get(key, MIX), key=key, cause="gone from the spool"))
-        self._tell(error, fatal=False)
+        self._outbox.lost(key)
+        self._tell(StorageError(f"{basename(key)} is gone from the spool before it was stored"), fatal=False)
 
     def _written(self, key: str, rev: int, store: StoreName) -> None:
         self._link.send(pipe.Documented(key=key, rev=rev, store=store))
@@ -520,12 +478,7 @@ class Recorder:
     def _hear(self, message: pipe.Down) -> None:
         match message:
             case pipe.Committed():
-                self._committed = max(self._committed, message.n)
-                self._refused.update(message.refused)
-                for key in message.covered:
-                    self._shelf.passed(key, STORE)
-                self._held = (self._held | set(message.later)) - set(message.granted) - self._refused
-                self._hand_over()
+                self._outbox.committed(message)
             case pipe.LeaseOk():
                 self._writer_until_s = self._clock.now() + message.for_s
                 if self._uploader is not None:
@@ -581,26 +534,7 @@ class Recorder:
         self._drop(flying=True)
 
     def _drop(self, *, flying: bool) -> None:
-        gone = list(self._slices)
-        self._slices.clear()
-        if self._uploader is not None:
-            gone += self._uploader.drop(flying=flying)
-        for key in gone:
-            self._fact(journal.Lost(track=self._tracks.pop(key, MIX), key=key, cause=journal.CANCELLED))
-
-    def _hand_over(self) -> None:
-        """Slices whose place in the timeline is committed go up."""
-        if self._uploader is None:
-            return
-        for key, (n, slice_) in list(self._slices.items()):
-            if n > self._committed or key in self._held:
-                continue
-            del self._slices[key]
-            if key not in self._refused:
-                path = self._spool.folder / slice_.file
-                content_type = CONTENT_TYPES[path.suffix]
-                item = Item(key, path, slice_.bytes, slice_.md5, content_type)
-                self._uploader.put(item, backed=key in self._backed)
+        self._outbox.drop([] if self._uploader is None else self._uploader.drop(flying=flying))
 
     async def _first_of(self, *events: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(e.wait()) for e in events]
