@@ -9,12 +9,9 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from posixpath import basename
 from typing import Final, Literal
-
-import av
 
 from models.settings import settings
 from models.vocabulary import journal, keys, pipe
@@ -22,26 +19,23 @@ from models.vocabulary.channel import Channel, TrackKind
 from models.vocabulary.errors import DiskFull, Internal, ReelyardError, Scope, StorageError
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets
 from models.vocabulary.states import HoleState, Role, Status
-from models.vocabulary.streams import ALL, MIX
-from models.vocabulary.ticks import TICKS_PER_S
 from models.vocabulary.timing import Clock
 from stores.base import Store
 from stores.opening import open_backup, open_store
-from workers.recorder.aftermath import RECOVERED, Aftermath, aftermath, start_of
+from workers.recorder.aftermath import aftermath
 from workers.recorder.capture.opening import open_channel
 from workers.recorder.capture.reception import Change
 from workers.recorder.chores import Chores
+from workers.recorder.chronicle import Chronicle
 from workers.recorder.film.studio import Studio
-from workers.recorder.individual.ensemble import Before
-from workers.recorder.individual.recovery import recover_stream
 from workers.recorder.link import Link
 from workers.recorder.mixer.gallery import download
 from workers.recorder.notebook import Notebook
 from workers.recorder.outbox import Outbox
-from workers.recorder.segment.recovery import recover
+from workers.recorder.past import Past
 from workers.recorder.segment.slices import ClosedSlice
 from workers.recorder.shelf import Shelf
-from workers.recorder.take import Take, Zero
+from workers.recorder.take import Take
 from workers.recorder.upload.uploader import PRIMARY, StoreName, Text, Uploader
 from workers.spool import Spool
 
@@ -50,9 +44,6 @@ log = logging.getLogger(__name__)
 BEAT_S: Final = 0.5
 #: A cancelled recording waits so long for what is on its way to a store: it would lie there, and nobody would know of it.
 LANDING_S: Final = 3.0
-#: A later tenure's recorder has everybody's first key units by then.
-WARM_90K: Final = 2 * TICKS_PER_S
-BROKEN: Final = ".broken"
 
 OpenChannel = Callable[[str, Clock], Channel]
 OpenStore = Callable[[RecordingSpec, Secrets], Store]
@@ -91,10 +82,10 @@ class Recorder:
         self._spool = Spool(Path(begin.spool))
         self._shelf = Shelf(self._spool.folder)
         self._notebook = Notebook(self._spool, lambda n: self._link.send(pipe.Journal(n=n)))
+        self._fact: Callable[[journal.Entry], None] = self._notebook.write
+        self._chronicle = Chronicle(self._fact, mixes=begin.spec.mode is Mode.MIX)
         prefix = keys.prefix_path(begin.spec.file_prefix)
         self._outbox = Outbox(self._spool.folder, prefix, self._shelf, self._notebook)
-        self._found = Aftermath()
-        self._first_90k: int | None = None  # of a single streams' recording, until it is warm
         self._uploader: Uploader | None = None
         self._store_reads = True
         self._recording = False
@@ -115,9 +106,6 @@ class Recorder:
         self._sealed = asyncio.Event()
         self._gone = asyncio.Event()
         self._fatal = False
-        self._t0_ms = begin.t0_ms
-        self._held_90k = begin.held_90k  # on hold since this edge when we began
-        self._died_at_90k: int | None = None  # an earlier process of this spool got so far
         self.on_orphaned: Callable[[], object] = lambda: None
 
     def _films(self, sleep: Callable[[float], None]) -> Studio:
@@ -164,15 +152,15 @@ class Recorder:
             raise self._broken from None
 
     async def _all(self) -> int:
-        self._remember()
+        past = self._remember()
         self._chores.do(self._open_uploader())  # capture does not wait for the store
         if self._studio is not None:
             self._chores.do(self._studio.run())
         if self._begin.role is Role.FINALISER:
-            head_90k, reason = self._died_at_90k or 0, "finish"
+            head_90k, reason = past.died_at_90k or 0, "finish"
         else:
             self._state(Status.STARTING)
-            head_90k, reason = await self._record()
+            head_90k, reason = await self._record(past)
         if self._fatal:
             return 4
         self._ending = True
@@ -200,87 +188,45 @@ class Recorder:
                 self._take.finish("stdin")
             self.on_orphaned()
 
-    def _remember(self) -> None:
+    def _remember(self) -> Past:
         """What an earlier process of this spool left: closed slices, and one that it was still writing."""
         begin = self._begin
-        found = self._found = aftermath(self._spool)
+        found = aftermath(self._spool)
         self._outbox.remember(found)
         if self._studio is not None:
             self._studio.remember()
-        self._t0_ms = begin.t0_ms if begin.t0_ms is not None else found.t0_ms
-        self._held_90k = found.held_90k if begin.held_90k is None else begin.held_90k
-        self._died_at_90k = found.end_90k
         self._captured |= found.end_90k is not None
-        if found.began and self._died_at_90k is None:
-            self._died_at_90k = begin.resume_at_90k
+        past = Past(begin, found)
         self._fact(
             journal.Begun(sid=begin.sid, epoch=begin.epoch, owner=begin.owner, resume_at_90k=begin.resume_at_90k)
         )
         for part in self._spool.partials():
-            self._recover(part)
+            past.recover(part, on_slice=self._closed, on_trouble=self._troubled, on_warning=self._warn)
+        self._chronicle.goes_on_from(past.died_at_90k)
         self._link.send(pipe.Journal(n=self._spool.n))
+        return past
 
-    def _recover(self, part: Path) -> None:
-        """What cannot be read is kept aside: a part that breaks us once must not do so at each restart."""
-        try:
-            found = self._recovered(part)
-        except DiskFull as error:
-            part.unlink()  # with no room to save it, it only is in the way of what comes
-            self._troubled(error)
-            return
-        except (av.FFmpegError, ValueError, AssertionError) as error:
-            part.rename(part.with_suffix(BROKEN))
-            self._warn(f"the unfinished slice {part.stem} could not be recovered: {type(error).__name__}")
-            return
-        if found is not None:
-            self._closed(found)
-            self._found.ends_90k[found.track] = found.end_90k
-            self._died_at_90k = max(self._died_at_90k or 0, found.end_90k)
-        part.unlink()
-
-    def _recovered(self, part: Path) -> ClosedSlice | None:
-        begin = self._begin
-        spec = begin.spec
-        if self._t0_ms is None:
-            return None  # nobody ever learned of a zero: there is no picture in it yet
-        if spec.mode is not Mode.MIX:
-            opened = self._found.opened.get(part.stem)
-            return None if opened is None else recover_stream(part, part.with_name(part.stem), opened)
-        start_90k = start_of(part.name, t0_ms=self._t0_ms, epoch=begin.epoch, fps=spec.video.fps)
-        found = recover(
-            part,
-            part.with_suffix(RECOVERED),
-            fps=spec.video.fps if spec.has_video else None,
-            audio=spec.has_audio,
-            near_90k=begin.resume_at_90k if start_90k is None else start_90k,
-        )
-        if found is None:
-            return None
-        name = keys.segment_key((), begin.sid, spec.cname, self._t0_ms, found.start_90k, begin.epoch)
-        named = found.path.with_name(name)
-        return replace(found, path=found.path.rename(named))
-
-    async def _record(self) -> tuple[int, str]:
+    async def _record(self, past: Past) -> tuple[int, str]:
         begin = self._begin
         address = begin.channel_address or begin.spec.channel
         self._take = Take(
-            begin.model_copy(update={"t0_ms": self._t0_ms, "held_90k": self._held_90k}),
+            begin.model_copy(update={"t0_ms": past.t0_ms, "held_90k": past.held_90k}),
             self._clock,
             self._open_channel(address, self._clock),
             self._spool.folder,
-            resume_at_90k=max(begin.resume_at_90k, self._died_at_90k or 0),
+            resume_at_90k=past.resume_at_90k,
             on_joined=lambda: self._ready("channel"),
-            on_zero=self._zero,
-            on_first_frame=self._first_frame,
+            on_zero=self._chronicle.zero,
+            on_first_frame=self._chronicle.first_frame,
             on_slice=self._closed,
             on_warning=self._warn,
             on_stream=self._stream,
-            on_open=self._opened,
-            on_hole=self._hole,
+            on_open=self._chronicle.opened,
+            on_hole=self._chronicle.hole,
             on_snapshot=self._outbox.snapshot,
-            on_held=self._hold_begins,
-            on_paused=self._hold_ends,
-            before=Before(self._found.ends_90k, self._died_at_90k),
+            on_held=self._chronicle.hold_begins,
+            on_paused=self._chronicle.hold_ends,
+            before=past.before,
             download=lambda url: download(url, settings().allow_networks),
         )
         if self._gone.is_set():
@@ -290,7 +236,7 @@ class Recorder:
         self._recording = True
         ending = await self._take.run()
         self._recording = False
-        self._fact(journal.Closed(end_90k=ending.head_90k))
+        self._chronicle.closed(ending.head_90k)
         return ending.head_90k, ending.reason
 
     async def _open_uploader(self) -> None:
@@ -342,46 +288,13 @@ class Recorder:
 
     # -- facts --------------------------------------------------------------------------------------------------
 
-    def _zero(self, zero: Zero) -> None:
-        self._t0_ms = zero.t0_ms
-        self._fact(journal.Zero(t0_ms=zero.t0_ms, clock_id=zero.anchor.clock_id, zero_s=zero.anchor.zero_s))
-
-    def _first_frame(self, at_90k: int) -> None:
-        """What lies between an earlier process's last frame and ours is lost: nobody else has captured it."""
-        if self._begin.spec.mode is not Mode.MIX:
-            self._first_90k = at_90k
-            if self._died_at_90k is None:
-                self._fact(journal.First(track=ALL, at_90k=at_90k))  # each stream tells its own holes
-        elif self._died_at_90k is None:
-            self._fact(journal.First(track=MIX, at_90k=at_90k))
-        elif self._died_at_90k < at_90k:
-            self._hole(MIX, self._died_at_90k, at_90k, "the recorder died", HoleState.LOST)
-
-    def _hole(self, track: str, start_90k: int, end_90k: int, cause: str, state: HoleState) -> None:
-        assert state in (HoleState.LOST, HoleState.PAUSED)
-        self._fact(journal.Gap(track=track, start_90k=start_90k, end_90k=end_90k, cause=cause, state=state))
-
-    def _hold_begins(self, at_90k: int) -> None:
-        self._fact(journal.Held(track=MIX, at_90k=at_90k))
-
-    def _hold_ends(self, start_90k: int, end_90k: int) -> None:
-        """What lies between an earlier process's last frame and the hold is lost, and only that."""
-        if self._died_at_90k is not None:
-            if self._died_at_90k < start_90k:
-                self._hole(MIX, self._died_at_90k, start_90k, "the recorder died", HoleState.LOST)
-            self._died_at_90k = end_90k
-        self._fact(journal.Paused(track=MIX, start_90k=start_90k, end_90k=end_90k))
-
-    def _opened(self, track: str, start_90k: int, file: str, shape: str) -> None:
-        self._fact(journal.Opened(track=track, start_90k=start_90k, file=file, shape=shape))
-
     def _closed(self, slice_: ClosedSlice) -> None:
         if self._fatal or self._cancelled:  # refused, or not wanted any more: these moments are no part of a recording
             slice_.path.unlink(missing_ok=True)
             return
         if slice_.lost:
             self._captured = True
-            self._hole(slice_.track, slice_.start_90k, slice_.end_90k, slice_.lost, HoleState.LOST)
+            self._chronicle.hole(slice_.track, slice_.start_90k, slice_.end_90k, slice_.lost, HoleState.LOST)
             self._troubled(DiskFull())
             return
         self._captured = True
@@ -401,9 +314,6 @@ class Recorder:
         if store == PRIMARY:
             self._trouble = ""
             self._ready("store")
-
-    def _fact(self, entry: journal.Entry) -> None:
-        self._notebook.write(entry)
 
     # -- telling ------------------------------------------------------------------------------------------------
 
@@ -451,9 +361,8 @@ class Recorder:
         while True:
             take, uploader = self._take, self._uploader
             self._notebook.flush()
-            if take is not None and self._first_90k is not None and take.position_90k - self._first_90k >= WARM_90K:
-                self._first_90k = None
-                self._fact(journal.Warm(at_90k=take.position_90k))
+            if take is not None:
+                self._chronicle.position(take.position_90k)
             self._link.send(
                 pipe.Alive(
                     n=self._spool.n,
