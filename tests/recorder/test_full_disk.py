@@ -14,7 +14,7 @@ from models.vocabulary import journal
 from models.vocabulary.errors import DiskFull
 from tests.recorder.test_restarts import restarted
 from tests.recorder.virtual import Run, scene, spec, user
-from workers.recorder import recorder
+from workers.recorder import past
 from workers.recorder.clock import VirtualClock
 from workers.recorder.segment import slices
 from workers.spool import Spool
@@ -126,7 +126,7 @@ def test_what_finds_no_room_to_be_recovered_is_given_up(tmp_path: Path, monkeypa
     def full(*_: object, **__: object) -> None:
         raise DiskFull
 
-    monkeypatch.setattr(recorder, "recover", full)
+    monkeypatch.setattr(past, "recover", full)
     run = restarted(tmp_path, dies_s=9.0, back_s=10.0)
     verdict = run.judge()
     assert (run.code, verdict.violations) == (0, ())

@@ -11,20 +11,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from posixpath import basename
-from typing import Final, Literal
+from typing import Final
 
 from models.settings import settings
 from models.vocabulary import journal, keys, pipe
-from models.vocabulary.channel import Channel, TrackKind
+from models.vocabulary.channel import Channel
 from models.vocabulary.errors import DiskFull, Internal, ReelyardError, Scope, StorageError
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets
-from models.vocabulary.states import HoleState, Role, Status
+from models.vocabulary.states import HoleState, Role
 from models.vocabulary.timing import Clock
 from stores.base import Store
-from stores.opening import open_backup, open_store
+from stores.opening import open_store
 from workers.recorder.aftermath import aftermath
 from workers.recorder.capture.opening import open_channel
-from workers.recorder.capture.reception import Change
 from workers.recorder.chores import Chores
 from workers.recorder.chronicle import Chronicle
 from workers.recorder.film.studio import Studio
@@ -33,9 +32,11 @@ from workers.recorder.mixer.gallery import download
 from workers.recorder.notebook import Notebook
 from workers.recorder.outbox import Outbox
 from workers.recorder.past import Past
+from workers.recorder.reports import Reports
 from workers.recorder.segment.slices import ClosedSlice
 from workers.recorder.shelf import Shelf
 from workers.recorder.take import Take
+from workers.recorder.upload.delivery import Delivery
 from workers.recorder.upload.uploader import PRIMARY, StoreName, Text, Uploader
 from workers.spool import Spool
 
@@ -76,7 +77,6 @@ class Recorder:
         self._messages = messages
         self._clock = clock
         self._chance = chance
-        self._secrets = begin.secrets  # the newest
         self._open_channel = open_channel
         self._open_store = open_store
         self._spool = Spool(Path(begin.spool))
@@ -86,21 +86,15 @@ class Recorder:
         self._chronicle = Chronicle(self._fact, mixes=begin.spec.mode is Mode.MIX)
         prefix = keys.prefix_path(begin.spec.file_prefix)
         self._outbox = Outbox(self._spool.folder, prefix, self._shelf, self._notebook)
-        self._uploader: Uploader | None = None
-        self._store_reads = True
         self._recording = False
         self._studio = self._films(sleep) if "mp4" in begin.spec.av_file_type else None
-        self._ending = False  # capture is over
-        self._texts: list[tuple[Text, str]] = []  # documents that came before the store was open
-        self._writer_until_s = 0.0
         self._take: Take | None = None
-        self._status = Status.STARTING
-        self._parts = {"channel": False, "store": False}
-        self._trouble = ""
+        self._reports = Reports(link)
         self._finishing = False
         self._cancelled = False
         self._captured = begin.resume_at_90k > 0 or begin.role is Role.FINALISER  # there is something to lose
         self._chores = Chores(self._crash)
+        self._delivery = self._deliveries()
         self._work: asyncio.Task[int] | None = None
         self._broken: BaseException | None = None
         self._sealed = asyncio.Event()
@@ -121,6 +115,22 @@ class Recorder:
             sleep=sleep,
         )
 
+    def _deliveries(self) -> Delivery:
+        return Delivery(
+            self._begin,
+            self._clock,
+            self._chance,
+            lambda secrets: self._open_store(self._begin.spec, secrets),
+            spawn=self._chores.do,
+            on_open=self._store_open,
+            on_proven=self._store_proven,
+            on_stored=self._stored,
+            on_written=self._written,
+            on_trouble=self._troubled,
+            on_lost=self._lost,
+            on_crash=self._crash,
+        )
+
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> int:
@@ -128,17 +138,16 @@ class Recorder:
         try:
             return await self._work_or_crash()
         except ReelyardError as error:
-            self._tell(error, fatal=True)
+            self._reports.fault(error, fatal=True)
             return 4
         except Exception as error:
             # Half a recorder is worse than none: it says so and leaves, and its worker starts another.
             log.exception("the recorder failed")
-            self._tell(Internal(f"the recorder failed: {type(error).__name__}"), fatal=True)
+            self._reports.fault(Internal(f"the recorder failed: {type(error).__name__}"), fatal=True)
             return 4
         finally:
             await self._chores.close()
-            if self._uploader is not None:
-                await self._uploader.close()
+            await self._delivery.close()
 
     async def _work_or_crash(self) -> int:
         self._work = asyncio.ensure_future(self._all())
@@ -153,19 +162,17 @@ class Recorder:
 
     async def _all(self) -> int:
         past = self._remember()
-        self._chores.do(self._open_uploader())  # capture does not wait for the store
+        self._chores.do(self._delivery.open())  # capture does not wait for the store
         if self._studio is not None:
             self._chores.do(self._studio.run())
         if self._begin.role is Role.FINALISER:
             head_90k, reason = past.died_at_90k or 0, "finish"
         else:
-            self._state(Status.STARTING)
+            self._reports.starting()
             head_90k, reason = await self._record(past)
         if self._fatal:
             return 4
-        self._ending = True
-        if self._uploader is not None:
-            self._uploader.hurry()
+        self._delivery.hurry()
         while len(self._notebook):
             await self._clock.sleep_until(self._clock.now() + BEAT_S)
         self._link.send(pipe.Drained(reason=reason, n=self._spool.n, head_90k=head_90k))
@@ -201,7 +208,7 @@ class Recorder:
             journal.Begun(sid=begin.sid, epoch=begin.epoch, owner=begin.owner, resume_at_90k=begin.resume_at_90k)
         )
         for part in self._spool.partials():
-            past.recover(part, on_slice=self._closed, on_trouble=self._troubled, on_warning=self._warn)
+            past.recover(part, on_slice=self._closed, on_trouble=self._troubled, on_warning=self._reports.warning)
         self._chronicle.goes_on_from(past.died_at_90k)
         self._link.send(pipe.Journal(n=self._spool.n))
         return past
@@ -215,12 +222,12 @@ class Recorder:
             self._open_channel(address, self._clock),
             self._spool.folder,
             resume_at_90k=past.resume_at_90k,
-            on_joined=lambda: self._ready("channel"),
+            on_joined=lambda: self._reports.ready("channel"),
             on_zero=self._chronicle.zero,
             on_first_frame=self._chronicle.first_frame,
             on_slice=self._closed,
-            on_warning=self._warn,
-            on_stream=self._stream,
+            on_warning=self._reports.warning,
+            on_stream=self._reports.stream,
             on_open=self._chronicle.opened,
             on_hole=self._chronicle.hole,
             on_snapshot=self._outbox.snapshot,
@@ -239,52 +246,14 @@ class Recorder:
         self._chronicle.closed(ending.head_90k)
         return ending.head_90k, ending.reason
 
-    async def _open_uploader(self) -> None:
-        secrets = self._secrets
-        store = await self._clock.in_thread(lambda: self._open_store(self._begin.spec, secrets))
-        backup = self._begin.backup
-        appid = self._begin.spec.appid
-        self._uploader = Uploader(
-            store,
-            self._clock,
-            self._chance,
-            on_stored=self._stored,
-            on_written=self._written,
-            on_trouble=self._troubled,
-            on_lost=self._lost,
-            on_crash=self._crash,
-            backup=None if backup is None else await self._clock.in_thread(lambda: open_backup(backup)),
-            backup_after_s=0.0 if backup is None else backup.after_s,
-            backup_address=lambda key: keys.backup_key(appid, key),
-        )
-        if self._ending:
-            self._uploader.hurry()
-        self._uploader.writer_for(self._writer_until_s - self._clock.now())
-        for text, where in self._texts:
-            self._uploader.write(text, where)
-        self._texts.clear()
-        self._outbox.open(self._uploader.put)
+    def _store_open(self, store: Store, uploader: Uploader) -> None:
+        self._outbox.open(uploader.put)
         if self._studio is not None:
-            self._studio.open(store, self._uploader.put)
-        if self._secrets.store != secrets.store:  # they changed while the store was being opened
-            await self._reopen_store()
-        try:
-            await self._clock.in_thread(store.probe)
-        except StorageError as error:
-            self._troubled(error)  # its puts are tried all the same
-        else:
-            self._store_reads = store.caps.reads
-            if self._begin.role in (Role.SUCCESSOR, Role.STANDBY):
-                self._ready("store")  # it writes no document that would prove the store
+            self._studio.open(store, uploader.put)
 
-    async def _reopen_store(self) -> None:
-        """With newer keys: what waits for another try takes them."""
-        secrets = self._secrets
-        store = await self._clock.in_thread(lambda: self._open_store(self._begin.spec, secrets))
-        if self._uploader is not None and secrets is self._secrets:
-            self._uploader.replace(store)
-            if self._studio is not None:
-                self._studio.open(store, self._uploader.put)
+    def _store_proven(self) -> None:
+        if self._begin.role in (Role.SUCCESSOR, Role.STANDBY):
+            self._reports.ready("store")  # it writes no document that would prove the store
 
     # -- facts --------------------------------------------------------------------------------------------------
 
@@ -302,64 +271,44 @@ class Recorder:
 
     def _stored(self, key: str, store: StoreName) -> None:
         if store == PRIMARY:
-            self._trouble = ""
+            self._reports.no_trouble()
         self._outbox.stored(key, store)
 
     def _lost(self, key: str) -> None:
         self._outbox.lost(key)
-        self._tell(StorageError(f"{basename(key)} is gone from the spool before it was stored"), fatal=False)
+        self._reports.fault(StorageError(f"{basename(key)} is gone from the spool before it was stored"))
 
     def _written(self, key: str, rev: int, store: StoreName) -> None:
         self._link.send(pipe.Documented(key=key, rev=rev, store=store))
         if store == PRIMARY:
-            self._trouble = ""
-            self._ready("store")
+            self._reports.no_trouble()
+            self._reports.ready("store")
 
     # -- telling ------------------------------------------------------------------------------------------------
-
-    def _ready(self, part: str) -> None:
-        if not self._parts[part]:
-            self._parts[part] = True
-            self._state(Status.READY if all(self._parts.values()) else Status.SOME_READY)
-
-    def _state(self, status: Status) -> None:
-        self._status = status
-        self._link.send(pipe.State(status=status))
 
     def _troubled(self, error: ReelyardError) -> None:
         """A put failed and will be tried again; said once for each kind, and fatal while the start still waits for it
         and nothing is recorded that could be lost.
         """
-        if not self._parts["store"] and not self._captured and error.scope is Scope.CALLER and not error.retryable:
+        if (
+            not self._reports.is_ready("store")
+            and not self._captured
+            and error.scope is Scope.CALLER
+            and not error.retryable
+        ):
             if self._fatal:
                 return
-            self._tell(error, fatal=True)
+            self._reports.fault(error, fatal=True)
             self._fatal = True
             self._gone.set()
             if self._take is not None:
                 self._take.finish("closed")
             return
-        kind = type(error).__name__  # its text names the file, and many files meet the same trouble
-        if kind != self._trouble:
-            self._trouble = kind
-            self._tell(error, fatal=False)
-
-    def _tell(self, error: ReelyardError, *, fatal: bool) -> None:
-        log.warning("%s: %s", type(error).__name__, error.text)
-        self._link.send(
-            pipe.Fault(code=error.code, scope=error.scope, retryable=error.retryable, text=error.text, fatal=fatal)
-        )
-
-    def _warn(self, text: str) -> None:
-        self._link.send(pipe.Warn(text=text))
-
-    def _stream(self, change: Change, at_ms: int) -> None:
-        kind: Literal["audio", "video"] = "audio" if change.kind is TrackKind.AUDIO else "video"
-        self._link.send(pipe.Stream(uid=change.user, kind=kind, receiving=change.receiving, at_ms=at_ms))
+        self._reports.trouble(error)
 
     async def _beat(self) -> None:
         while True:
-            take, uploader = self._take, self._uploader
+            take = self._take
             self._notebook.flush()
             if take is not None:
                 self._chronicle.position(take.position_90k)
@@ -371,8 +320,8 @@ class Recorder:
                     last_user_90k=take.last_user_90k if take else None,
                     users=take.users if take else 0,
                     overloaded=take.overloaded if take else False,
-                    unsent_bytes=uploader.unsent_bytes if uploader else 0,
-                    store_reads=self._store_reads,
+                    unsent_bytes=self._delivery.unsent_bytes,
+                    store_reads=self._delivery.store_reads,
                 )
             )
             await self._clock.sleep_until(self._clock.now() + BEAT_S)
@@ -389,12 +338,10 @@ class Recorder:
             case pipe.Committed():
                 self._outbox.committed(message)
             case pipe.LeaseOk():
-                self._writer_until_s = self._clock.now() + message.for_s
-                if self._uploader is not None:
-                    self._uploader.writer_for(message.for_s)
+                self._delivery.writer_for(message.for_s)
             case pipe.Document():
                 text = Text(message.key, message.content_type, message.text, message.rev, message.final)
-                self._document(text, message.store)
+                self._delivery.write(text, message.store)
             case pipe.Film() if self._studio is not None:
                 self._studio.order(message)
             case pipe.Finish():
@@ -417,16 +364,8 @@ class Recorder:
             self._take.respec(message.spec)
         else:
             self._begin = self._begin.model_copy(update={"spec": message.spec})
-        if message.secrets is not None and message.secrets.store != self._secrets.store:
-            self._secrets = message.secrets
-            if self._uploader is not None:
-                self._chores.do(self._reopen_store())
-
-    def _document(self, text: Text, store: str) -> None:
-        if self._uploader is None:
-            self._texts.append((text, store))
-        else:
-            self._uploader.write(text, store)
+        if message.secrets is not None:
+            self._delivery.renew(message.secrets)
 
     def _finish(self, *, cancel: bool) -> None:
         self._finishing = True
@@ -443,7 +382,7 @@ class Recorder:
         self._drop(flying=True)
 
     def _drop(self, *, flying: bool) -> None:
-        self._outbox.drop([] if self._uploader is None else self._uploader.drop(flying=flying))
+        self._outbox.drop(self._delivery.drop(flying=flying))
 
     async def _first_of(self, *events: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(e.wait()) for e in events]
