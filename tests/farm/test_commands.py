@@ -31,8 +31,8 @@ def run(*args: str, env: dict[str, str] | None = None) -> Result:
 
 
 COMMANDS = (
-    *("app", "cordon", "demo", "drain", "jobs", "key", "migrate", "node", "nodes", "play", "ps", "show"),
-    *("token", "uncordon", "undrain", "up", "worker"),
+    *("app", "cordon", "demo", "drain", "jobs", "key", "migrate", "node", "nodes", "play", "ps", "repair"),
+    *("rollover", "show", "token", "uncordon", "undrain", "up", "verify", "worker"),
 )
 
 
