@@ -13,6 +13,7 @@ STORAGE: Final = "clientRequest.storageConfig"
 SUBSCRIBE: Final = "clientRequest.streamSubscribe"
 SERVICES: Final = "clientRequest.extensionServiceConfig.extensionServices"
 
+MAX_LIST: Final = 32
 MAX_URL: Final = 2_000
 URL: Final = re.compile(r"https?://[^\s]{1,1990}")
 

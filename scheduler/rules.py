@@ -1,8 +1,7 @@
 """Ranges and rules of the contract: an order in, a spec, its secrets and its warnings out. Pure.
 
-Two rules are ours where the contract is silent. A canvas with an odd side is made one pixel smaller, since 4:2:0 video
-has no odd sizes, and the record says so. What a mode does not use (a snapshotConfig in mix) is accepted and reported,
-never silently dropped.
+A rule is ours where the contract is silent: what a mode does not use (a snapshotConfig in mix) is accepted and reported,
+never silently dropped. Those of the picture are in `picture`, those of who is recorded in `selections`.
 """
 
 from __future__ import annotations
@@ -17,23 +16,18 @@ from typing import Final, Literal, cast
 from models.vocabulary.errors import BadParameter, ChannelNameInvalid, NotBuiltYet
 from models.vocabulary.spec import (
     AudioSpec,
-    LayoutKind,
-    LayoutSpec,
     Mode,
     RecordingSpec,
-    Region,
     S3Store,
     Secrets,
-    Selection,
     SnapshotSpec,
     StoreAddress,
     StoreKeys,
-    UserBackground,
-    VideoSpec,
 )
-from models.vocabulary.ticks import effective_fps
-from scheduler import contents, modes, orders
-from scheduler.fields import RECORDING_CONFIG, STORAGE, SUBSCRIBE, TRANSCODING, URL, check, check_outputs
+from scheduler import modes, orders
+from scheduler.fields import MAX_LIST, RECORDING_CONFIG, STORAGE, SUBSCRIBE, check, check_outputs
+from scheduler.picture import picture_of
+from scheduler.selections import selection, selections
 from stores.vendors import configured, place
 
 MAX_CNAME_BYTES: Final = 64
@@ -41,18 +35,9 @@ MAX_CNAME_BYTES_WEB: Final = 1024
 CNAME: Final = re.compile(r"[a-zA-Z0-9 !#$%&()+\-:;<=.>?@\[\]^_{}|~,]+")
 MAX_UID: Final = 2**32 - 1
 UID: Final = re.compile(r"[1-9][0-9]{0,9}")
-MAX_LIST: Final = 32
-MAX_USER_ID: Final = 64
-EVERYBODY: Final = "#allstream#"
-MAX_SIDE: Final = 1920
-MIN_SIDE: Final = 16  # one macroblock
-MAX_AREA: Final = 1920 * 1080
-MAX_BITRATE_KBPS: Final = 6500
-MAX_REGIONS: Final = 17
 IDLE_S: Final = (5, 2_592_000)
 PREFIX_PART: Final = re.compile(r"[A-Za-z0-9]+")
 MAX_PREFIX: Final = 128
-COLOR: Final = re.compile(r"#[0-9A-Fa-f]{6}")
 STS_VENDORS: Final = (1, 2, 3)
 MIN_STS_S: Final = 4 * 3600
 SSE_VENDORS: Final = (1, 11)
@@ -125,8 +110,8 @@ def spec_of(order: orders.Start, terms: AppTerms, *, uid: str) -> tuple[Recordin
     check_cname(order.cname, web=order.mode is Mode.WEB)
     _check_recording(order)
     modes.check_mode(order, warnings)
-    audio_from, video_from = _selections(order, warnings)
-    video, layout = _picture(order.transcoding, warnings)
+    audio_from, video_from = selections(order, warnings)
+    video, layout = picture_of(order.transcoding, warnings)
     prefix = _prefix(order.storage.prefix)
     check(
         order.av_file_type in FILE_TYPES,
@@ -229,32 +214,7 @@ def _check_individual(order: orders.Start) -> None:
         raise NotBuiltYet("clientRequest.appsCollection: this farm makes no other files of an individual recording yet")
 
 
-# -- who is recorded --------------------------------------------------------------------------------------------
-
-
-def _selections(order: orders.Start, warnings: list[str]) -> tuple[Selection, Selection]:
-    """Audio's and video's. A list for one medium only means that the other is not recorded at all."""
-    lists = order.subscription
-    audio = _selection(lists.audio, lists.audio_not, "Audio", warnings)
-    video = _selection(lists.video, lists.video_not, "Video", warnings)
-    check(
-        not (video and order.stream_types == 0),
-        f"{RECORDING_CONFIG}.subscribeVideoUids",
-        "must not be given with streamTypes 0 (audio only)",
-    )
-    check(
-        not (audio and order.stream_types == 1),
-        f"{RECORDING_CONFIG}.subscribeAudioUids",
-        "must not be given with streamTypes 1 (video only)",
-    )
-    nobody, everybody = Selection(rule="none"), Selection()
-    if order.stream_types != 2 or (audio is None) == (video is None):
-        return audio or everybody, video or everybody
-    if audio is None:
-        warnings.append(f"{RECORDING_CONFIG} lists whose video to take and no audio: no audio is recorded")
-    else:
-        warnings.append(f"{RECORDING_CONFIG} lists whose audio to take and no video: no video is recorded")
-    return audio or nobody, video or nobody
+# -- updates ---------------------------------------------------------------------------------------------------
 
 
 def respecified(
@@ -284,8 +244,8 @@ def check_update(mode: Mode, order: orders.Update) -> None:
 
 def _resubscribed(spec: RecordingSpec, lists: orders.Subscription, warnings: list[str]) -> RecordingSpec:
     """A medium without a list keeps its subscription."""
-    audio = _selection(lists.audio, lists.audio_not, "Audio", warnings, where=f"{SUBSCRIBE}.audioUidList")
-    video = _selection(lists.video, lists.video_not, "Video", warnings, where=f"{SUBSCRIBE}.videoUidList")
+    audio = selection(lists.audio, lists.audio_not, "Audio", warnings, where=f"{SUBSCRIBE}.audioUidList")
+    video = selection(lists.video, lists.video_not, "Video", warnings, where=f"{SUBSCRIBE}.videoUidList")
     check(not (video and not spec.has_video), f"{SUBSCRIBE}.videoUidList", "must not be given with streamTypes 0")
     check(not (audio and not spec.has_audio), f"{SUBSCRIBE}.audioUidList", "must not be given with streamTypes 1")
     if audio is None and video is None:
@@ -304,138 +264,6 @@ def _refreshed(
     if asked.prefix and _prefix(asked.prefix) != spec.file_prefix:
         warnings.append(f"{STORAGE}.fileNamePrefix stays that of start")
     return secrets.model_copy(update={"store": keys})
-
-
-def _selection(
-    white: tuple[str, ...] | None,
-    black: tuple[str, ...] | None,
-    medium: str,
-    warnings: list[str],
-    *,
-    where: str = RECORDING_CONFIG,
-) -> Selection | None:
-    names = (f"{where}.subscribe{medium}Uids", f"{where}.unSubscribe{medium}Uids")
-    for name, uids in zip(names, (white, black), strict=True):
-        _check_list(name, uids)
-        if uids == ():
-            warnings.append(f"{name} is empty and counts as not given")
-    check(not (white and black), names[1], f"and subscribe{medium}Uids exclude each other: give one of them")
-    if white:
-        return Selection() if white == (EVERYBODY,) else Selection(rule="only", uids=tuple(dict.fromkeys(white)))
-    if black:
-        if black == (EVERYBODY,):
-            return Selection(rule="none")
-        return Selection(rule="except", uids=tuple(dict.fromkeys(black)))
-    return None
-
-
-def _check_list(name: str, uids: tuple[str, ...] | None) -> None:
-    if not uids:
-        return
-    check(len(uids) <= MAX_LIST, name, f"has more than {MAX_LIST} entries")
-    check(
-        all(0 < len(uid) <= MAX_USER_ID for uid in uids),
-        name,
-        f"has an entry that is empty or longer than {MAX_USER_ID} characters",
-    )
-    check(EVERYBODY not in uids or len(uids) == 1, name, f"must hold {EVERYBODY} alone or not at all")
-
-
-# -- the picture ------------------------------------------------------------------------------------------------
-
-
-def _picture(asked: orders.Transcoding | None, warnings: list[str]) -> tuple[VideoSpec, LayoutSpec]:
-    if asked is None:
-        return VideoSpec(), LayoutSpec()
-    default = VideoSpec()
-    width = _side("width", asked.width, default.width, warnings)
-    height = _side("height", asked.height, default.height, warnings)
-    check(width * height <= MAX_AREA, f"{TRANSCODING}.width", "times height must not exceed 1920 × 1080")
-    fps = asked.fps
-    if fps is None:
-        fps = default.fps
-        warnings.append(f"{TRANSCODING}.fps is not given: {fps}")
-    check(fps >= 1, f"{TRANSCODING}.fps", "must be at least 1")
-    if effective_fps(fps) != fps:
-        warnings.append(f"{TRANSCODING}.fps {fps} is recorded with {effective_fps(fps)}")
-    kbps = asked.bitrate_kbps
-    if kbps is None:
-        kbps = default.bitrate_bps // 1000
-        warnings.append(f"{TRANSCODING}.bitrate is not given: {kbps} kbit/s")
-    check(1 <= kbps <= MAX_BITRATE_KBPS, f"{TRANSCODING}.bitrate", f"must be from 1 to {MAX_BITRATE_KBPS} kbit/s")
-    video = VideoSpec(width=width, height=height, fps=effective_fps(fps), bitrate_bps=kbps * 1000)
-    return video, layout_of(asked.layout, TRANSCODING, video, warnings)
-
-
-def _side(name: str, asked: int | None, default: int, warnings: list[str]) -> int:
-    if asked is None:
-        warnings.append(f"{TRANSCODING}.{name} is not given: {default}")
-        return default
-    check(MIN_SIDE <= asked <= MAX_SIDE, f"{TRANSCODING}.{name}", f"must be from {MIN_SIDE} to {MAX_SIDE}")
-    if asked % 2:
-        warnings.append(f"{TRANSCODING}.{name} {asked} is odd and recorded as {asked - 1}")
-    return asked - asked % 2
-
-
-def layout_of(asked: orders.Layout, where: str, video: VideoSpec, warnings: list[str]) -> LayoutSpec:
-    """A layout of start or updateLayout; `where` names the object that holds its fields."""
-    check(asked.mixed_video_layout in range(4), f"{where}.mixedVideoLayout", "must be 0, 1, 2 or 3")
-    kind = LayoutKind(asked.mixed_video_layout)
-    check(bool(COLOR.fullmatch(asked.background_color)), f"{where}.backgroundColor", 'must look like "#RRGGBB"')
-    check(len(asked.regions) <= MAX_REGIONS, f"{where}.layoutConfig", f"has more than {MAX_REGIONS} entries")
-    if kind is LayoutKind.CUSTOM:
-        check(len(asked.regions) > 0, f"{where}.layoutConfig", "is missing; mixedVideoLayout 3 requires it")
-    else:
-        check(not asked.regions, f"{where}.layoutConfig", "must not be given unless mixedVideoLayout is 3")
-    for n, region in enumerate(asked.regions):
-        _check_region(region, f"{where}.layoutConfig[{n}]")
-    for n, picture in enumerate(asked.backgrounds):
-        check(picture.render_mode in (0, 1), f"{where}.backgroundConfig[{n}].render_mode", "must be 0 or 1")
-    check(len(asked.backgrounds) <= MAX_LIST, f"{where}.backgroundConfig", f"has more than {MAX_LIST} entries")
-    for name, url in _pictures(asked):
-        if not URL.fullmatch(url):
-            warnings.append(f"{where}.{name} is no http or https address and is not drawn")
-    return LayoutSpec(
-        kind=kind,
-        max_resolution_uid=asked.max_resolution_uid,
-        background_color=asked.background_color,
-        background_image=asked.background_image,
-        default_user_background_image=asked.default_user_background_image,
-        regions=tuple(
-            Region(uid=r.uid, x=r.x, y=r.y, width=r.width, height=r.height, alpha=r.alpha, render_mode=r.render_mode)
-            for r in asked.regions
-        ),
-        backgrounds=tuple(
-            UserBackground(uid=b.uid, image_url=b.image_url, render_mode=b.render_mode) for b in asked.backgrounds
-        ),
-        contents=contents.contents_of(asked.contents, where, (video.width, video.height), warnings),
-        after_stop=contents.after_stop_of(asked.after_stop, where),
-    )
-
-
-def _pictures(asked: orders.Layout) -> list[tuple[str, str]]:
-    """(field, URL) of every picture that is asked for."""
-    found = [
-        ("backgroundImage", asked.background_image),
-        ("defaultUserBackgroundImage", asked.default_user_background_image),
-    ]
-    found += [(f"backgroundConfig[{n}].image_url", picture.image_url) for n, picture in enumerate(asked.backgrounds)]
-    return [(name, url) for name, url in found if url]
-
-
-def _check_region(region: orders.LayoutRegion, where: str) -> None:
-    for name, value in (
-        ("x_axis", region.x),
-        ("y_axis", region.y),
-        ("width", region.width),
-        ("height", region.height),
-        ("alpha", region.alpha),
-    ):
-        check(0 <= value <= 1, f"{where}.{name}", "must be from 0 to 1")
-    slack = 1e-6  # the contract's fractions have six decimals
-    check(region.x + region.width <= 1 + slack, f"{where}.width", "plus x_axis must not exceed 1")
-    check(region.y + region.height <= 1 + slack, f"{where}.height", "plus y_axis must not exceed 1")
-    check(region.render_mode in (0, 1), f"{where}.render_mode", "must be 0 or 1")
 
 
 # -- where the files go -----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from models.vocabulary.errors import (
 from models.vocabulary.events import Event
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets
 from models.vocabulary.states import Status, Wanted, ended
-from scheduler import lookup, orders, rules, views
+from scheduler import lookup, orders, picture, rules, views
 from scheduler.broker import Broker
 from scheduler.records import STOP_CALLED, Records
 
@@ -102,7 +102,7 @@ class Wishes(Records):
         ) -> tuple[RecordingSpec, Secrets, list[str]]:
             warnings = list(order.warnings)
             try:
-                layout = rules.layout_of(order.layout, "clientRequest", spec.video, warnings)
+                layout = picture.layout_of(order.layout, "clientRequest", spec.video, warnings)
             except BadParameter as error:
                 raise BadLayout(error.text) from error
             return spec.model_copy(update={"layout": layout}), secrets, warnings

@@ -12,7 +12,7 @@ from gateway.wire.layouts import ContentFields
 from gateway.wire.requests import UpdateLayoutRequest
 from models.vocabulary.errors import BadParameter
 from models.vocabulary.spec import Content, ContentKind, LayoutSpec, VideoSpec
-from scheduler import rules
+from scheduler import picture
 from tests.gateway.test_contract import Client, over_http
 from tests.scheduler.farm import Farm
 
@@ -26,7 +26,7 @@ def layout(*contents: Any, **more: Any) -> tuple[LayoutSpec, list[str]]:
     warnings = Warnings()
     found = shape(UpdateLayoutRequest, parse(json.dumps(body).encode(), warnings), warnings)
     said = list(warnings.texts)
-    return rules.layout_of(found.order([]).layout, "clientRequest", CANVAS, said), said
+    return picture.layout_of(found.order([]).layout, "clientRequest", CANVAS, said), said
 
 
 def test_every_field_of_the_recorders_contents_can_be_asked_for() -> None:
