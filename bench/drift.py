@@ -26,6 +26,7 @@ from workers.recorder import take
 from workers.recorder.capture.script import Script
 from workers.recorder.capture.scripted import ScriptedChannel
 from workers.recorder.clock import VIRTUAL_START_MS, VirtualClock, run_virtual
+from workers.recorder.ending import Ending
 from workers.recorder.mixer.planes import planes_of
 from workers.synthetic.marker import View
 
@@ -43,7 +44,7 @@ def recorded(folder: Path, seconds: float, drift_ppm: float) -> list[Path]:
     script = Script.model_validate({"users": [user], "duration_s": seconds})
     slices: list[Path] = []
 
-    async def main(clock: VirtualClock) -> take.Ending:
+    async def main(clock: VirtualClock) -> Ending:
         begin = pipe.Begin(
             sid="0" * 32, epoch=1, owner="0" * 32, spec=_spec(), secrets=Secrets(),
             opened_ms=VIRTUAL_START_MS, spool=str(folder),

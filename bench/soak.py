@@ -40,6 +40,7 @@ from workers.recorder import stretch, take
 from workers.recorder.capture.script import Script
 from workers.recorder.capture.scripted import ScriptedChannel
 from workers.recorder.clock import VIRTUAL_START_MS, VirtualClock, run_virtual
+from workers.recorder.ending import Ending
 from workers.recorder.mixer.canvas import overlap
 from workers.recorder.mixer.planes import planes_of
 from workers.recorder.programme import Programme
@@ -212,7 +213,7 @@ def soak(seed: int, seconds: float, kind: LayoutKind, folder: Path, on_minute: C
             super().show(scene)
             judge.scenes.append((self.position_90k, scene))
 
-    async def main(clock: VirtualClock) -> take.Ending:
+    async def main(clock: VirtualClock) -> Ending:
         begin = pipe.Begin(
             sid="0" * 32, epoch=1, owner="0" * 32, spec=spec(kind), secrets=Secrets(),
             opened_ms=VIRTUAL_START_MS, spool=str(folder),

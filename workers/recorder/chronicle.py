@@ -9,7 +9,7 @@ from models.vocabulary import journal
 from models.vocabulary.states import HoleState
 from models.vocabulary.streams import ALL, MIX
 from models.vocabulary.ticks import TICKS_PER_S
-from workers.recorder.take import Zero
+from workers.recorder.zero import Zero
 
 #: A later tenure's recorder has everybody's first key units by then.
 WARM_90K: Final = 2 * TICKS_PER_S

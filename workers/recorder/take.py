@@ -7,67 +7,34 @@ stays in the channel and makes nothing.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from models.vocabulary import pipe
-from models.vocabulary.channel import (
-    Anchor,
-    Channel,
-    ChannelEvent,
-    Closing,
-    EventKind,
-    Layer,
-    Room,
-    Track,
-    TrackKind,
-    Unit,
-)
+from models.vocabulary.channel import Channel, ChannelEvent, EventKind, Room, Track, TrackKind, Unit
 from models.vocabulary.errors import ChannelUnreachable
 from models.vocabulary.spec import Mode, RecordingSpec
-from models.vocabulary.ticks import frame_at_or_after, frame_tick, seconds, ticks
+from models.vocabulary.ticks import frame_at_or_after, frame_tick, ticks
 from models.vocabulary.timing import Clock
-from workers.recorder.capture.reception import Change, Reception
+from workers.recorder.capture.reception import Change
 from workers.recorder.capture.roster import Roster
 from workers.recorder.chores import Chores
-from workers.recorder.individual.ensemble import CUT_WAIT_90K, Before, Ensemble, OnHole, OnOpen, stream_name
+from workers.recorder.ending import CLOSES, End, Ending, Reason
+from workers.recorder.idleness import Idleness
+from workers.recorder.individual.ensemble import CUT_WAIT_90K, Before, Ensemble, OnHole, OnOpen
 from workers.recorder.individual.snapshots import OnSnapshot
-from workers.recorder.mixer.director import doubts
+from workers.recorder.making import Made, Making, stepped
 from workers.recorder.mixer.gallery import Download, download
 from workers.recorder.mixer.layers import first_layer
-from workers.recorder.mixer.valve import Valve
+from workers.recorder.pace import Pace
 from workers.recorder.pause import Pause
 from workers.recorder.segment.slices import ClosedSlice
 from workers.recorder.stretch import Stretch
+from workers.recorder.subscriptions import Subscriptions
+from workers.recorder.zero import Zero, first_zero, later_zero
 
-log = logging.getLogger(__name__)
-
-Reason = Literal["finish", "cut", "idle", "kicked", "token", "limit", "closed", "stdin"]
-_CLOSES: Mapping[Closing, Reason] = {Closing.CLOSED: "closed", Closing.KICKED: "kicked", Closing.EXPIRED: "token"}
 #: Once told to finish nobody waits for the playout delay: what left its sender before the end has this long to arrive.
 LAST_UNITS_S = 0.25
-#: So often we look who has fallen silent.
-LOOK_EVERY_S = 0.5
-#: Copied units have no grid; they are written in steps so long.
-STEPS_A_SECOND = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Zero:
-    """The recording's zero: on the recorder's clock, on the wall, and on the channel's own clock."""
-
-    at_s: float
-    t0_ms: int
-    anchor: Anchor
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    reason: Reason
-    head_90k: int
 
 
 class Take:
@@ -95,65 +62,65 @@ class Take:
     ) -> None:
         self._begin = begin
         self._mixes = begin.spec.mode is Mode.MIX
-        self._spec = begin.spec if self._mixes else _stepped(begin.spec)
+        self._spec = begin.spec if self._mixes else stepped(begin.spec)
         self._clock = clock
         self._channel = channel
-        self._folder = folder
         self._resume_at_90k = resume_at_90k
         self._on_joined = on_joined
         self._on_zero = on_zero
         self._on_first_frame = on_first_frame
-        self._on_slice = on_slice
         self._on_warning = on_warning
-        self._download = download
-
-        self._on_stream, self._on_open, self._on_hole = on_stream, on_open, on_hole
+        self._on_stream = on_stream
         self._on_held = on_held  # nothing is recorded from this edge on
         self._on_paused = on_paused  # nothing was to be recorded from this edge to that
-        self._before = before
-        self._on_snapshot = on_snapshot
-
         self._roster = Roster(begin.spec)
-        self._reception = Reception()
-        self._look_at_s = 0.0
-        self._delay_s = begin.spec.playout_delay_ms / 1000
+        self._pace = Pace(clock, begin.spec.video.fps, begin.spec.playout_delay_ms / 1000)
         self._zero: Zero | None = None
-        self._made: Stretch | Ensemble | None = None
+        self._made: Made | None = None
         self._head_90k = resume_at_90k
         self._pause = Pause(begin.spec.slice_s, wanted=begin.on_hold)
-        self._valve = Valve(begin.spec.video.fps)
-        self._layers: dict[str, Layer] = {}  # asked for, by track
-        self._ending: Reason | None = None
-        self._until_90k: int | None = None
+        self._end = End()
         self._changed = asyncio.Event()
         self._chores = Chores(self._broke)
+        self._subscriptions = Subscriptions(
+            channel, self._roster, spawn=self._chores.do, on_unit=self._unit, on_change=self._streams
+        )
+        self._making = Making(
+            begin,
+            clock,
+            folder,
+            on_slice=on_slice,
+            on_open=on_open,
+            on_hole=on_hole,
+            on_snapshot=on_snapshot,
+            on_warning=on_warning,
+            want_key=self._subscriptions.want_key,
+            before=before,
+            download=download,
+        )
         self._broken: BaseException | None = None
         self._is_over = False
-        self._synced = False  # it is known who is there
-        self._opened_at_s = 0.0
-        self._asked_at_s = 0.0  # when it was last looked whether anybody is there
-        self.late_ms = 0.0
-        self.last_user_90k = begin.last_user_90k
+        self._idleness = Idleness(begin.last_user_90k)
 
     # -- orders -------------------------------------------------------------------------------------------------
 
     def finish(self, reason: Reason = "finish") -> None:
         """Record what has been sent until now, not further."""
-        if self._ending is None:
-            self._ending = reason
-            self._delay_s = min(self._delay_s, LAST_UNITS_S)
+        if self._end.reason is None:
+            self._end.because(reason)
+            self._pace.delay_s = min(self._pace.delay_s, LAST_UNITS_S)
             if self._zero is not None:
-                self._end_at(self._grid(max(self.position_90k, 0)))
+                self._end.at(self._grid(max(self.position_90k, 0)))
             self._changed.set()
 
     def cut(self, at_90k: int) -> None:
         """Record up to a slot's edge; before the clock has a zero there is nothing to wait for."""
         if self._zero is None:
-            self._ending = self._ending or "cut"
+            self._end.because("cut")
         if isinstance(self._made, Ensemble):
             self._made.cut(at_90k)
             at_90k += CUT_WAIT_90K  # key units are where they are
-        self._end_at(at_90k)
+        self._end.at(at_90k)
         self._changed.set()
 
     def hold(self, on: bool) -> None:
@@ -161,10 +128,6 @@ class Take:
         self._pause.want(on, None if self._zero is None else self.position_90k)
         self._prepare()
         self._changed.set()
-
-    def _end_at(self, tick_90k: int) -> None:
-        """Of several ends the first counts."""
-        self._until_90k = tick_90k if self._until_90k is None else min(self._until_90k, tick_90k)
 
     def respec(self, spec: RecordingSpec) -> None:
         """A new wish for subscriptions and layout; what is recorded in (canvas, fps, slots) stays as it began."""
@@ -182,16 +145,23 @@ class Take:
     @property
     def position_90k(self) -> int:
         """Now, on the recording clock."""
-        return 0 if self._zero is None else ticks(self._clock.now() - self._zero.at_s)
+        return 0 if self._zero is None else self._zero.tick_of(self._clock.now())
+
+    @property
+    def last_user_90k(self) -> int | None:
+        return self._idleness.last_user_90k
 
     @property
     def users(self) -> int:
         return self._roster.present
 
     @property
+    def late_ms(self) -> float:
+        return self._pace.late_ms
+
+    @property
     def overloaded(self) -> bool:
-        """Whether pictures are encoded with less care because the machine cannot keep up."""
-        return self._valve.open
+        return self._pace.overloaded
 
     # -- the take -----------------------------------------------------------------------------------------------
 
@@ -207,7 +177,7 @@ class Take:
             anchored=begin.anchor is not None,
         )
         await self._channel.open(room)
-        self._opened_at_s = self._asked_at_s = self._clock.now()
+        self._idleness.came(self._clock.now())
         self._chores.do(self._follow_events())
         try:
             self._on_joined()
@@ -215,8 +185,8 @@ class Take:
             while True:
                 if self._made is not None and self._has_come():
                     await self._produce(self._made)
-                if self._over() or self._until_90k is not None:
-                    return Ending(self._ending or "cut", self._head_90k)
+                if self._over() or self._end.until_90k is not None:
+                    return self._end.ending(self._head_90k)
                 await self._nap()
         finally:
             self._is_over = True
@@ -232,22 +202,15 @@ class Take:
 
     def _resume_clock(self) -> None:
         """A later tenure finds the zero that an earlier one has set."""
-        if self._begin.t0_ms is None or self._ending is not None:
+        if self._begin.t0_ms is None or self._end.reason is not None:
             return
-        at_s = None
-        if (point := self._begin.anchor) is not None:
-            at_s = self._channel.time_of(Anchor(point.clock_id, point.zero_s))
-        if at_s is None:
-            at_s = self._clock.now() - (self._clock.wall_ms() - self._begin.t0_ms) / 1000
-        self._zero = Zero(at_s, self._begin.t0_ms, self._channel.anchor(at_s))
+        self._zero = later_zero(self._begin.t0_ms, self._begin.anchor, self._channel, self._clock)
         now_90k = max(self._resume_at_90k, self.position_90k)
         self._pause.resume(self._begin.held_90k, now_90k)
         if self._pause.from_90k is None:
             self._start(now_90k)
             return
-        if self.last_user_90k is not None:  # nobody was idle on hold
-            idle_90k = max(0, self._pause.from_90k - self.last_user_90k)
-            self.last_user_90k = max(self.last_user_90k, self.position_90k - idle_90k)
+        self._idleness.was_held(self._pause.from_90k, self.position_90k)
         if self._begin.held_90k is None:
             self._on_held(self._pause.from_90k)
         self._prepare()
@@ -259,71 +222,37 @@ class Take:
         until_90k = self._pause.until_90k
         if isinstance(self._made, Stretch) and self._made.first_90k != until_90k:
             self._drop(self._made)
-        if self._made is None and until_90k is not None and self._ending is None:
+        if self._made is None and until_90k is not None and self._end.reason is None:
             self._start(until_90k)
             for track in self._roster.tracks():
                 if track.kind is TrackKind.VIDEO and self._roster.takes(track):
-                    self._want_key(track.id)
+                    self._subscriptions.want_key(track.id)
 
     def _start(self, from_90k: int) -> None:
         assert self._zero is not None
         first_90k = self._grid(from_90k)
         if self._mixes:
-            self._made = self._mixing(first_90k, self._zero.t0_ms)
+            stretch = self._making.stretch(self._spec, first_90k, self._zero.t0_ms, self._channel.caps.sources)
+            stretch.hurry(self._pace.overloaded)
+            self._made = stretch
         else:
-            self._made = self._copying(first_90k, self._zero.t0_ms)
+            taken = [track for track in self._roster.tracks() if self._roster.takes(track)]
+            self._made = self._making.ensemble(self._spec, first_90k, self._zero.t0_ms, taken)
         if not self._pause.is_held:
             self._on_first_frame(first_90k)
         self._changed.set()
 
-    def _drop(self, made: Stretch | Ensemble) -> None:
+    def _drop(self, made: Made) -> None:
         """Of what was not finished nothing counts but what lies on disk."""
         self._made = None
         made.abort()
         self._let_go(made)
 
-    def _let_go(self, made: Stretch | Ensemble) -> None:
+    def _let_go(self, made: Made) -> None:
         if isinstance(made, Stretch):
             self._chores.do(made.close())
 
-    def _copying(self, first_90k: int, t0_ms: int) -> Ensemble:
-        ensemble = Ensemble(
-            self._spec,
-            self._folder,
-            first_90k=first_90k,
-            name=stream_name(self._begin.sid, self._spec.cname, t0_ms, self._begin.epoch),
-            on_slice=self._on_slice,
-            on_open=self._on_open,
-            on_hole=self._on_hole,
-            on_warning=self._on_warning,
-            want_key=self._want_key,
-            before=self._before,
-            on_snapshot=self._on_snapshot,
-        )
-        for track in self._roster.tracks():
-            if self._roster.takes(track):
-                ensemble.follow(track)
-        return ensemble
-
-    def _mixing(self, first_90k: int, t0_ms: int) -> Stretch:
-        stretch = Stretch(
-            self._spec,
-            self._begin,
-            self._clock,
-            self._folder,
-            first_90k=first_90k,
-            t0_ms=t0_ms,
-            download=self._download,
-            on_slice=self._on_slice,
-            on_warning=self._on_warning,
-            want_key=self._want_key,
-        )
-        stretch.hurry(self._valve.open)
-        for sentence in doubts(self._spec, self._channel.caps.sources):
-            self._on_warning(sentence)
-        return stretch
-
-    async def _produce(self, made: Stretch | Ensemble) -> None:
+    async def _produce(self, made: Made) -> None:
         """Record up to the end, or to a hold's edge."""
         fps = self._spec.video.fps
         n = frame_at_or_after(made.first_90k, fps)
@@ -360,70 +289,35 @@ class Take:
         self._on_first_frame(first_90k)
 
     def _ends_at(self, tick_90k: int) -> bool:
-        return any(end is not None and tick_90k >= end for end in (self._until_90k, self._pause.limit_90k))
+        return any(end is not None and tick_90k >= end for end in (self._end.until_90k, self._pause.limit_90k))
 
     async def _due(self, tick_90k: int) -> None:
         """Wait until a frame may be drawn: its time and the playout delay are over."""
         assert self._zero is not None
-        due_s = self._zero.at_s + seconds(tick_90k) + self._delay_s
-        if self._clock.now() < due_s:
-            await self._clock.sleep_until(due_s)
-            self.late_ms = 0.0
-        else:
-            await asyncio.sleep(0)  # behind: catch up, but let units and orders in
-        self.late_ms = max(0.0, (self._clock.now() - due_s) * 1000)
-        if isinstance(self._made, Stretch) and self._spec.has_video and self._valve.tick(self.late_ms):
-            self._turned(self._made)
-
-    def _turned(self, stretch: Stretch) -> None:
-        """The valve has opened or closed."""
-        stretch.hurry(self._valve.open)
-        self._on_warning(
-            "this machine cannot keep up: pictures are encoded with less care"
-            if self._valve.open
-            else "this machine keeps up again: pictures are encoded with all care"
-        )
+        await self._pace.due(self._zero.time_of(tick_90k))
+        if isinstance(self._made, Stretch) and self._spec.has_video and (turned := self._pace.turned()) is not None:
+            self._made.hurry(self._pace.overloaded)
+            self._on_warning(turned)
 
     def _show(self, stretch: Stretch, tick_90k: int) -> None:
         if not self._spec.has_video:
             return
-        self._roster.look(tick_90k + ticks(self._delay_s))
+        self._roster.look(tick_90k + ticks(self._pace.delay_s))
         layers = stretch.show(self._roster.seen(), tick_90k)
-        if layers is not None and self._channel.caps.layers:
-            self._choose_layers(layers)
-
-    def _choose_layers(self, wanted: Mapping[str, Layer]) -> None:
-        """Ask anew for tracks whose cell needs another layer than they come in."""
-        for track in self._roster.tracks():
-            if wanted.get(track.id, self._layers.get(track.id)) != self._layers.get(track.id):
-                self._layers[track.id] = wanted[track.id]
-                self._follow(track)
+        if layers is not None:
+            self._subscriptions.choose(layers)
 
     def _over(self) -> bool:
         """Whether the take is to end: told to, or nobody has been there for too long."""
         if self._broken is not None:
             raise self._broken
         now_s = self._clock.now()
-        if now_s >= self._look_at_s:
-            self._look_at_s = now_s + LOOK_EVERY_S
-            for change in self._reception.look(now_s):
-                self._streams(change)
-        since_s, self._asked_at_s = now_s - self._asked_at_s, now_s
-        if self._pause.wanted:  # no idle time runs
-            self._opened_at_s += since_s
-            if self.last_user_90k is not None:
-                self.last_user_90k += ticks(since_s)
-        if self._roster.present:
-            self._opened_at_s = now_s
-            if self._zero is not None:
-                self.last_user_90k = self.position_90k
-        elif self._ending is None and not self._pause.wanted:
-            idle_s = now_s - self._opened_at_s
-            if self._zero is not None and self.last_user_90k is not None and self._synced:
-                idle_s = seconds(self.position_90k - self.last_user_90k)
-            if idle_s >= self._spec.max_idle_s:
-                self.finish("idle")
-        return self._ending is not None
+        self._subscriptions.look(now_s)
+        now_90k = None if self._zero is None else self.position_90k
+        idle_s = self._idleness.look(now_s, now_90k, present=self._roster.present > 0, held=self._pause.wanted)
+        if idle_s is not None and idle_s >= self._spec.max_idle_s:
+            self.finish("idle")
+        return self._end.reason is not None
 
     async def _nap(self) -> None:
         """Until something changes, or it is time to look whether anybody came."""
@@ -447,11 +341,11 @@ class Take:
     async def _follow_events(self) -> None:
         async for event in self._channel.events():
             self._happened(event)
-        if self._ending is None and not self._is_over:
+        if self._end.reason is None and not self._is_over:
             raise ChannelUnreachable("the channel fell silent without a word")
 
     def _happened(self, event: ChannelEvent) -> None:
-        at_90k = 0 if self._zero is None else max(0, ticks(event.t - self._zero.at_s))
+        at_90k = 0 if self._zero is None else max(0, self._zero.tick_of(event.t))
         tracks = self._roster.tracks()
         self._roster.happened(event, at_90k)
         if isinstance(self._made, Ensemble):
@@ -464,51 +358,36 @@ class Take:
             case EventKind.TRACK_ADDED if event.track is not None:
                 self._follow(event.track)
             case EventKind.TRACK_REMOVED if event.track is not None:
-                self._streams(self._reception.removed(event.track.id))
+                self._subscriptions.gone(event.track.id)
             case EventKind.SYNCED:
-                self._synced = True
+                self._idleness.synced()
             case EventKind.CLOSED:
-                self.finish(_CLOSES[event.closing])
+                self.finish(CLOSES[event.closing])
             case _:
                 pass
         self._changed.set()
 
-    def _streams(self, change: Change | None) -> None:
-        if change is not None and self._zero is not None:
-            self._on_stream(change, self._zero.t0_ms + round((change.at_s - self._zero.at_s) * 1000))
+    def _streams(self, change: Change) -> None:
+        if self._zero is not None:
+            self._on_stream(change, self._zero.wall_ms(change.at_s))
 
     def _follow(self, track: Track) -> None:
-        wanted = self._roster.takes(track)
-        if wanted:
-            self._reception.added(track)
-        else:
-            self._streams(self._reception.removed(track.id))
+        wanted = self._subscriptions.follow(track, first_layer(self._spec))
         if isinstance(self._made, Ensemble):
             if wanted:
                 self._made.follow(track)
             else:
                 self._made.leave(track.id, max(0, self.position_90k))
-        channel = self._channel
-        layer = self._layers.setdefault(track.id, first_layer(self._spec)) if wanted else Layer.HIGH
-        self._chores.do(channel.subscribe(track.id, self._unit, layer) if wanted else channel.unsubscribe(track.id))
 
     def _unit(self, unit: Unit) -> None:
-        if self._is_over or (self._zero is None and (self._ending is not None or self._pause.wanted)):
+        if self._is_over or (self._zero is None and (self._end.reason is not None or self._pause.wanted)):
             return  # nothing is recorded any more, or is to begin with
         if self._zero is None:
-            late_ms = round((self._clock.now() - unit.t) * 1000)
-            self._zero = Zero(unit.t, self._clock.wall_ms() - late_ms, self._channel.anchor(unit.t))
+            self._zero = first_zero(unit.t, self._channel, self._clock)
             self._on_zero(self._zero)
             self._start(0)
-        at_90k = ticks(unit.t - self._zero.at_s)
+        at_90k = self._zero.tick_of(unit.t)
         self._roster.picture(unit.track, at_90k)
-        self._streams(self._reception.unit(unit.track, unit.t))
+        self._subscriptions.heard(unit)
         if self._made is not None:
             self._made.push(unit, at_90k)
-
-    def _want_key(self, track_id: str) -> None:
-        self._chores.do(self._channel.request_keyframe(track_id))
-
-
-def _stepped(spec: RecordingSpec) -> RecordingSpec:
-    return spec.model_copy(update={"video": spec.video.model_copy(update={"fps": STEPS_A_SECOND})})
