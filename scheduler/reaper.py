@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from models import logs
 from models.database import Database, now_ms
-from models.repositories import nodes, notices, recordings, resources, rooms, tenures, timeline
-from models.repositories.tenures import HELD, Grant
+from models.repositories import nodes, notices, reaping, recordings, resources, rooms, tenures, timeline
+from models.repositories.reaping import Grant
+from models.repositories.tenures import HELD
 from models.settings import Settings
 from models.tables import Recording, Segment, Tenure
 from models.vocabulary.errors import NoWorkers, Overloaded, Poisoned, StateUnavailable
@@ -54,7 +55,7 @@ class Reaper:
         """One round. Raises `StateUnavailable`; whatever it had not done is done by the next."""
         if self._due("watch", self._watch_every_s):
             with self._database.unit() as session:
-                self._watch.look(tenures.renewals(session), self._now_s())
+                self._watch.look(reaping.renewals(session), self._now_s())
                 _forgive(session)
         if may_reap:
             self.reap()
@@ -85,7 +86,7 @@ class Reaper:
     def reap(self) -> list[Grant]:
         """End tenures that were not claimed or not renewed in time. Returns them as they were."""
         with self._database.unit() as session:
-            dead = tenures.reap(session, limit=BATCH, stuck=self._watch.stuck(self._now_s()))
+            dead = reaping.reap(session, limit=BATCH, stuck=self._watch.stuck(self._now_s()))
         for grant in dead:
             with logs.bound(sid=grant.sid, epoch=grant.epoch):
                 log.warning("tenure reaped: %s on node %s was %s", grant.role.value, grant.node, grant.state.value)
@@ -114,7 +115,7 @@ class Reaper:
     def place_unheld(self) -> list[Dispatch]:
         """Give recordings that nobody works on to a node, or end them. Returns what was dispatched."""
         with self._database.unit() as session:
-            sids = tenures.unheld(session, limit=BATCH)
+            sids = reaping.unheld(session, limit=BATCH)
         sent, seating = [], Seating()
         for sid in sids:
             with logs.bound(sid=sid):

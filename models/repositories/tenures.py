@@ -38,20 +38,6 @@ _KINDS: Final = (String, Integer, String, Integer)
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """A tenure as it was; of a reaped one, `state` is the state it was reaped in."""
-
-    sid: str
-    epoch: int
-    owner: str | None
-    node: str
-    role: Role
-    state: TenureState
-    from_90k: int
-    until_90k: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
     """All that a worker needs to begin."""
 
@@ -285,7 +271,7 @@ def renew(
 
 def end(session: Session, sid: str, epoch: int, owner: str, cause: str) -> bool:
     """Its worker gives it up. Whether it moved."""
-    return _end(session, [(sid, epoch)], cause, Tenure.owner == owner) == 1
+    return close(session, [(sid, epoch)], cause, Tenure.owner == owner) == 1
 
 
 def is_held(session: Session, sid: str, epoch: int, owner: str) -> bool:
@@ -318,31 +304,18 @@ def promote(session: Session, sid: str) -> int | None:
     return heir.epoch
 
 
+def close(session: Session, keys: Sequence[tuple[str, int]], cause: str, *where: Any) -> int:
+    """End these, whoever has them, as far as `where` is true of them. How many moved."""
+    if not keys:
+        return 0
+    mine = update(Tenure).where(tuple_(Tenure.sid, Tenure.epoch).in_(keys), Tenure.state.in_(OPEN), *where)
+    ended = mine.values(state=TenureState.ENDED, ended_ms=db_now_ms(), cause=cause[:200])
+    return len(changed(session, ended.returning(Tenure.epoch)))
+
+
 def revoke(session: Session, sid: str, epoch: int, cause: str) -> bool:
     """The scheduler takes it back, whoever holds it. Whether it moved."""
-    return _end(session, [(sid, epoch)], cause) == 1
-
-
-def reap(session: Session, *, limit: int = 500, stuck: Collection[tuple[str, int]] = ()) -> list[Grant]:
-    """End what was not claimed in time or not renewed in time, and the `stuck`: those that the caller, by its own
-    monotonic clock, saw no renewal of in three TTL (a database clock that went back makes the dead immortal).
-    Rows that another unit holds are left for the next time.
-    """
-    over = Tenure.expires_ms < db_now_ms()
-    due = over | tuple_(Tenure.sid, Tenure.epoch).in_(list(stuck)) if stuck else over
-    found = select(Tenure).where(Tenure.state.in_(OPEN), due).limit(limit)
-    found = found.with_for_update(skip_locked=True).execution_options(populate_existing=True)
-    dead = [_grant(tenure) for tenure in session.scalars(found)]
-    unclaimed = [(g.sid, g.epoch) for g in dead if g.state not in HELD]
-    _end(session, unclaimed, "nobody claimed it in time")
-    _end(session, [(g.sid, g.epoch) for g in dead if g.state in HELD], "its lease ran out")
-    return dead
-
-
-def renewals(session: Session) -> dict[tuple[str, int], int]:
-    """How often each held tenure was renewed: what the leader watches by its own clock, to name the `stuck`."""
-    held = select(Tenure.sid, Tenure.epoch, Tenure.renewed).where(Tenure.state.in_(HELD))
-    return {(sid, epoch): renewed for sid, epoch, renewed in session.execute(held)}
+    return close(session, [(sid, epoch)], cause) == 1
 
 
 def of(session: Session, sid: str) -> list[Tenure]:
@@ -351,24 +324,8 @@ def of(session: Session, sid: str) -> list[Tenure]:
     return list(session.scalars(mine, execution_options={"populate_existing": True}))
 
 
-def unheld(session: Session, *, limit: int = 500) -> list[str]:
-    """Recordings that have not ended and that no tenure works on: to be placed, if their back-off is over."""
-    works = select(Tenure.sid).where(Tenure.sid == Recording.sid, Tenure.state.in_(OPEN)).exists()
-    open_ = select(Recording.sid).where(Recording.live_key.is_not(None), ~works)
-    due = open_.where(Recording.next_dispatch_ms <= db_now_ms())
-    return list(session.scalars(due.order_by(Recording.next_dispatch_ms, Recording.created_ms).limit(limit)))
-
-
 def _key(sid: str, epoch: int) -> tuple[Any, Any]:
     return Tenure.sid == sid, Tenure.epoch == epoch
-
-
-def _end(session: Session, keys: Sequence[tuple[str, int]], cause: str, *where: Any) -> int:
-    if not keys:
-        return 0
-    mine = update(Tenure).where(tuple_(Tenure.sid, Tenure.epoch).in_(keys), Tenure.state.in_(OPEN), *where)
-    ended = mine.values(state=TenureState.ENDED, ended_ms=db_now_ms(), cause=cause[:200])
-    return len(changed(session, ended.returning(Tenure.epoch)))
 
 
 def _rows(session: Session, said: Sequence[tuple[str, int, str, int]]) -> FromClause:
@@ -413,17 +370,4 @@ def _renewed(row: Any, news: tuple[RecordingSpec | None, Secrets | None], ttl_ms
         until_90k=row.until_90k,
         writer=row.writer_epoch == row.epoch,
         for_ms=ttl_ms,
-    )
-
-
-def _grant(tenure: Tenure) -> Grant:
-    return Grant(
-        sid=tenure.sid,
-        epoch=tenure.epoch,
-        owner=tenure.owner,
-        node=tenure.node,
-        role=tenure.role,
-        state=tenure.state,
-        from_90k=tenure.from_90k,
-        until_90k=tenure.until_90k,
     )

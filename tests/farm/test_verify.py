@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from farm.cli import main
-from models.repositories import nodes, recordings, tenures, timeline
+from models.repositories import nodes, reaping, recordings, tenures, timeline
 from models.settings import settings
 from models.tables import App
 from models.vocabulary import journal
@@ -175,7 +175,7 @@ def test_a_recording_that_nobody_works_on_is_given_to_the_scheduler_at_once(stag
     assert wrong(told("verify", sid)) == {"nobody works on it": ""}
     assert "the scheduler gives it to a node" in call("repair", sid).stdout
     with farm.database.unit() as session:
-        assert tenures.unheld(session) == [sid]
+        assert reaping.unheld(session) == [sid]
 
 
 def test_a_spool_that_was_left_on_this_host_is_seen_with_who_sees_to_it(stage: Stage) -> None:

@@ -21,7 +21,7 @@ from gateway.app import create_app
 from gateway.routes.metrics import FRESH_S, Metrics
 from gateway.runtime import Runtime
 from models.database import open_database, shift_time
-from models.repositories import counts, jobs, nodes, notices, tenures, timeline
+from models.repositories import counts, jobs, nodes, notices, reaping, tenures, timeline
 from models.repositories.counts import DAY_MS, period_start_ms
 from models.tables import App
 from models.vocabulary.states import JobState, Role
@@ -134,7 +134,7 @@ def test_a_death_is_a_fail_over_a_message_that_nobody_claims_is_not_and_a_succes
     worker.claim(drained, second)
     shift_time(farm.database, 6_000)
     with farm.database.unit() as session:
-        assert {grant.sid for grant in tenures.reap(session)} >= {unheard}
+        assert {grant.sid for grant in reaping.reap(session)} >= {unheard}
         tenures.place(session, unheard, role=Role.PRIMARY, node="node-a", weight=10, deadline_ms=5_000)
     found = read(farm)
     assert value(found, "failovers_total") == 1

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from models.database import Database, shift_time
-from models.repositories import nodes, recordings, tenures, timeline
+from models.repositories import nodes, reaping, recordings, tenures, timeline
 from models.vocabulary.errors import InvalidOperation, WorkerNotFound
 from models.vocabulary.states import Role, Status, TenureState, Wanted
 from tests.models import farm
@@ -118,15 +118,15 @@ def _all(threads: list[threading.Thread]) -> None:
 def test_a_dispatch_is_reaped_after_its_deadline_and_cannot_be_claimed_then(started: Database) -> None:
     epoch = _place(started)
     with started.unit() as session:
-        assert tenures.reap(session) == []
+        assert reaping.reap(session) == []
     shift_time(started, 5_500)
     with started.unit() as session:
-        (grant,) = tenures.reap(session)
+        (grant,) = reaping.reap(session)
         assert (grant.epoch, grant.state, grant.node) == (epoch, TenureState.DISPATCHED, "n1")
         (tenure,) = tenures.of(session, "s1")
         assert (tenure.state, tenure.cause) == (TenureState.ENDED, "nobody claimed it in time")
         assert tenures.claim(session, "s1", epoch, "n1", "b1") is None
-        assert tenures.reap(session) == []
+        assert reaping.reap(session) == []
 
 
 def test_a_deadline_that_nobody_reaped_is_no_hindrance_to_a_claim(started: Database) -> None:
@@ -143,18 +143,18 @@ def test_a_renewed_lease_lives_and_an_unrenewed_one_is_reaped(started: Database)
     with started.unit() as session:
         (renewed,) = tenures.renew(session, "n1", [("s1", 1, claim.owner, 1)], TTL_MS)
         assert (renewed.for_ms, renewed.writer, renewed.spec, renewed.secrets) == (TTL_MS, True, None, None)
-        assert tenures.renewals(session) == {("s1", 1): 1}
+        assert reaping.renewals(session) == {("s1", 1): 1}
     shift_time(started, 10_000)
     with started.unit() as session:
-        assert tenures.reap(session) == []
+        assert reaping.reap(session) == []
     shift_time(started, 11_500)
     with started.unit() as session:
         # Out of time, but nobody has taken it: it may go on.
         assert len(tenures.renew(session, "n1", [("s1", 1, claim.owner, 1)], TTL_MS)) == 1
-        assert tenures.reap(session) == []
+        assert reaping.reap(session) == []
     shift_time(started, 18_000)
     with started.unit() as session:
-        (grant,) = tenures.reap(session)
+        (grant,) = reaping.reap(session)
         assert grant.state == TenureState.WARMING
         assert tenures.renew(session, "n1", [("s1", 1, claim.owner, 1)], TTL_MS) == []
 
@@ -210,8 +210,8 @@ def test_a_database_clock_that_went_back_does_not_make_the_dead_immortal(started
         farm.tenure(session)
     shift_time(started, -3_600_000)
     with started.unit() as session:
-        assert tenures.reap(session) == []
-        (grant,) = tenures.reap(session, stuck=[("s1", 1)])
+        assert reaping.reap(session) == []
+        (grant,) = reaping.reap(session, stuck=[("s1", 1)])
         assert grant.epoch == 1
         assert tenures.of(session, "s1")[0].state == TenureState.ENDED
 
@@ -243,20 +243,20 @@ def test_the_scheduler_takes_back_what_nobody_has_claimed(started: Database) -> 
 
 def test_a_recording_without_a_tenure_is_found_once_its_back_off_is_over(started: Database) -> None:
     with started.unit() as session:
-        assert tenures.unheld(session) == ["s1"]
+        assert reaping.unheld(session) == ["s1"]
         recording = recordings.lock(session, "s1")
         assert recording is not None
         recording.next_dispatch_ms = recording.created_ms + 60_000
     with started.unit() as session:
-        assert tenures.unheld(session) == []
+        assert reaping.unheld(session) == []
     shift_time(started, 61_000)
     with started.unit() as session:
-        assert tenures.unheld(session) == ["s1"]
+        assert reaping.unheld(session) == ["s1"]
         farm.node(session)
         claim = farm.tenure(session)
-        assert tenures.unheld(session) == []
+        assert reaping.unheld(session) == []
         tenures.end(session, "s1", claim.epoch, claim.owner, "fault")
-        assert tenures.unheld(session) == ["s1"]
+        assert reaping.unheld(session) == ["s1"]
 
 
 def test_a_node_that_is_full_leaving_cordoned_or_gone_has_no_room(started: Database) -> None:

@@ -1,0 +1,71 @@
+"""Reaping: tenures that nobody claimed or renewed in time, and recordings that no tenure works on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from models.repositories.tenures import HELD, OPEN, close
+from models.tables import Recording, Tenure
+from models.tables.base import db_now_ms
+from models.vocabulary.states import Role, TenureState
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A tenure as it was; of a reaped one, `state` is the state it was reaped in."""
+
+    sid: str
+    epoch: int
+    owner: str | None
+    node: str
+    role: Role
+    state: TenureState
+    from_90k: int
+    until_90k: int | None
+
+
+def reap(session: Session, *, limit: int = 500, stuck: Collection[tuple[str, int]] = ()) -> list[Grant]:
+    """End what was not claimed in time or not renewed in time, and the `stuck`: those that the caller, by its own
+    monotonic clock, saw no renewal of in three TTL (a database clock that went back makes the dead immortal).
+    Rows that another unit holds are left for the next time.
+    """
+    over = Tenure.expires_ms < db_now_ms()
+    due = over | tuple_(Tenure.sid, Tenure.epoch).in_(list(stuck)) if stuck else over
+    found = select(Tenure).where(Tenure.state.in_(OPEN), due).limit(limit)
+    found = found.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+    dead = [_grant(tenure) for tenure in session.scalars(found)]
+    unclaimed = [(g.sid, g.epoch) for g in dead if g.state not in HELD]
+    close(session, unclaimed, "nobody claimed it in time")
+    close(session, [(g.sid, g.epoch) for g in dead if g.state in HELD], "its lease ran out")
+    return dead
+
+
+def renewals(session: Session) -> dict[tuple[str, int], int]:
+    """How often each held tenure was renewed: what the leader watches by its own clock, to name the `stuck`."""
+    held = select(Tenure.sid, Tenure.epoch, Tenure.renewed).where(Tenure.state.in_(HELD))
+    return {(sid, epoch): renewed for sid, epoch, renewed in session.execute(held)}
+
+
+def unheld(session: Session, *, limit: int = 500) -> list[str]:
+    """Recordings that have not ended and that no tenure works on: to be placed, if their back-off is over."""
+    works = select(Tenure.sid).where(Tenure.sid == Recording.sid, Tenure.state.in_(OPEN)).exists()
+    open_ = select(Recording.sid).where(Recording.live_key.is_not(None), ~works)
+    due = open_.where(Recording.next_dispatch_ms <= db_now_ms())
+    return list(session.scalars(due.order_by(Recording.next_dispatch_ms, Recording.created_ms).limit(limit)))
+
+
+def _grant(tenure: Tenure) -> Grant:
+    return Grant(
+        sid=tenure.sid,
+        epoch=tenure.epoch,
+        owner=tenure.owner,
+        node=tenure.node,
+        role=tenure.role,
+        state=tenure.state,
+        from_90k=tenure.from_90k,
+        until_90k=tenure.until_90k,
+    )
