@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: bench-upload chaos chaos-subset chaos-jobs chaos-storage help setup test demo up check bench-mixer bench-gateway bench-jobs bench-tenures bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: bench-upload chaos chaos-subset chaos-jobs chaos-storage help setup test test-slow demo up check bench-mixer bench-gateway bench-jobs bench-tenures bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -43,8 +43,11 @@ $(STAMP): uv.lock pyproject.toml
 	@touch $@
 
 test: $(STAMP) ## run the tests; they start the servers they need
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
 	@if [ -d client/tests ]; then echo 'client:' && cd client && PYTHONPATH=.:src ../$(BIN)/pytest tests; fi
+
+test-slow: $(STAMP) ## the scenarios that `make test` leaves out: rollover, pauses, room, hand-over of single streams
+	$(BIN)/pytest -m slow
 
 demo: $(STAMP) ## record a call of three people and look at it
 	$(BIN)/reelyard demo

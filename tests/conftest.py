@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 
 from tests import servers
 
 pytest_plugins = ["tests.planted"]
+
+#: A loaded machine is slow, not wrong: speed is measured in bench/, never by an example's deadline.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 T = TypeVar("T")
 SERVER_NAMES = ("redis", "postgresql", "s3", "janus")

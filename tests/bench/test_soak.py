@@ -12,7 +12,7 @@ from bench.inputs import Input
 from bench.peers import ffmpeg_command, gstreamer_command
 from bench.shapes import SHAPES, shape_named
 from models.vocabulary.spec import LayoutKind
-from workers.recorder.mixer.mixer import Mixer
+from workers.recorder.mixer.canvas import Canvas
 from workers.recorder.mixer.tile import Picture
 
 
@@ -25,12 +25,14 @@ def test_a_soaked_call_has_every_frame_and_nobody_in_anothers_cell(kind: LayoutK
 
 
 def test_a_picture_in_the_wrong_cell_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = Mixer._newest
+    own = Canvas.foresee
+    seen: dict[str, Picture | None] = {}
 
-    def another(mixer: Mixer, ref: str) -> Picture | None:
-        return own(mixer, sorted(mixer._tracks)[0])
+    def anothers(canvas: Canvas, ref: str, picture: Picture | None) -> None:
+        seen[ref] = picture
+        own(canvas, ref, seen[min(seen)])
 
-    monkeypatch.setattr(Mixer, "_newest", another)
+    monkeypatch.setattr(Canvas, "foresee", anothers)
     verdict = soak.soak(1, 8, LayoutKind.BEST_FIT, tmp_path, lambda _: None)
     assert any("shows" in sentence for sentence in verdict.wrong)
 

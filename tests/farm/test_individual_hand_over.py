@@ -16,6 +16,7 @@ from tests.farm.test_individual import STREAMS, listed, pictures, started, times
 __all__ = ["hand_made"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_gets_sigterm_hands_over_each_stream_without_losing_a_unit(hand_made: HandMade) -> None:
     farm = hand_made
     leaving = farm.worker("one")

@@ -48,6 +48,7 @@ def test_a_new_worker_takes_the_place_of_an_old_one_and_no_frame_is_lost(hand_ma
     assert call.told()["holes"] == []
 
 
+@pytest.mark.slow
 def test_nothing_is_started_where_there_is_nobody_to_take_the_place_of(hand_made: HandMade) -> None:
     for words, said in (
         (("one", "two"), "Error: rollover: no node one is up; up are: none\n"),

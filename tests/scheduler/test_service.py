@@ -152,12 +152,11 @@ def test_an_own_store_takes_any_valid_storage_config_and_the_record_says_where_f
 def test_what_is_not_recorded_yet_is_judged_first_and_then_refused(farm: Farm) -> None:
     farm.worker()
     resource = farm.acquire()
-    with pytest.raises(e.NotBuiltYet, match="individual"):
-        farm.service.begin_start(APPID, resource.resource_id, start_order(mode=Mode.INDIVIDUAL, subscribe_uid_group=0))
+    later = {"mode": Mode.INDIVIDUAL, "subscribe_uid_group": 0, "combination_policy": "postpone_transcoding"}
+    with pytest.raises(e.NotBuiltYet, match="appsCollection"):
+        farm.service.begin_start(APPID, resource.resource_id, start_order(**later))
     with pytest.raises(e.BadParameter, match="maxIdleTime"):
-        farm.service.begin_start(
-            APPID, resource.resource_id, start_order(mode=Mode.INDIVIDUAL, max_idle_s=1, subscribe_uid_group=0)
-        )
+        farm.service.begin_start(APPID, resource.resource_id, start_order(max_idle_s=1, **later))
 
 
 def test_an_empty_uid_is_accepted_and_the_recorder_gets_one(farm: Farm) -> None:
