@@ -10,6 +10,8 @@ STAMP := .venv/.installed
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 unexport VIRTUAL_ENV
+# Tests and the farm start many processes: without kept bytecode each spends seconds on compiling its imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # An interpreter is taken only after it ran: a name on PATH may be a shim with nothing behind it.
 define FIND_PYTHON
