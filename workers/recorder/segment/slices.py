@@ -27,8 +27,6 @@ FULL: Final = "the disk was full"
 #: packet reaches the file at once, for a killed recorder's file is all that is left of its slot.
 _MPEGTS: Final = {
     "mpegts_flags": "initial_discontinuity",
-    # Sound leaves in pieces of 0.1 s, not of half a second: what a kill costs is what had not left.
-    "pes_payload_size": "700",
     # A piece says how long it is, so that a torn file's last one can be told from a whole one.
     "omit_video_pes_length": "0",
     "mpegts_copyts": "1",
