@@ -55,8 +55,8 @@ def restarted(folder: Path, *, dies_s: float, back_s: float, length_s: int = 24,
     return resumed(second, back_s)
 
 
-#: Longer than a worker takes to fork another recorder and this one to join (0.1 to 0.5 s).
-AWAY_S = 0.7
+#: Longer than a worker takes to fork another recorder and this one to join.
+AWAY_S = 1.0
 
 
 @pytest.mark.parametrize("dies_s", [3.0, 6.5, 9.02, 11.3])

@@ -20,8 +20,8 @@ from workers.recorder.segment.slices import OnSlice, Slices
 
 #: How far behind a piece's end its sound reaches: units up to there should be pushed before `finish`.
 TAIL_90K = audio_tick(POST_AUDIO_FRAMES + 1) + SOUND_AHEAD_90K
-#: So much is made at a time. Longer saves little more, and a tick that makes it should not last as long as the playout delay.
-BATCH_S: Final = 0.25
+#: So much is made at a time, s. Longer saves more, but is lost with a killed recorder: with this its hole keeps the bound of 3 s.
+BATCH_S: Final = 0.13
 
 
 @dataclass(frozen=True, slots=True)
