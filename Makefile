@@ -45,8 +45,10 @@ $(STAMP): uv.lock pyproject.toml
 	@touch $@
 
 test: $(STAMP) ## run the tests; they start the servers they need
-	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
-	@if [ -d client/tests ]; then echo 'client:' && cd client && PYTHONPATH=.:src ../$(BIN)/pytest tests; fi
+	@verdict=0; \
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow' || verdict=$$?; \
+	echo 'client:' && cd client && PYTHONPATH=.:src ../$(BIN)/pytest tests || verdict=$$?; \
+	exit $$verdict
 
 test-slow: $(STAMP) ## the scenarios that `make test` leaves out: rollover, pauses, room, hand-over of single streams
 	$(BIN)/pytest -m slow
