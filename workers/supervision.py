@@ -101,8 +101,8 @@ class Supervision:
 
     @property
     def proves_itself(self) -> bool:
-        """Whether the tenure deserves to be renewed: its recorder lives, or is being started again."""
-        return not self._done and self._recorders.proves_itself
+        """Whether the tenure deserves to be renewed: it is not over, and its recorder lives, or is being started again."""
+        return not self._done and not self._sealed and self._recorders.proves_itself
 
     @property
     def recorder_pid(self) -> int | None:
@@ -153,7 +153,7 @@ class Supervision:
                 self._left(code)
             case Answer(renewed, asked_at_s):
                 self._publication.due |= self._orders.renewed(renewed, asked_at_s)
-            case Fenced():
+            case Fenced() if not self._sealed:  # else we ended it ourselves while a renewal was on its way
                 self._orders.fenced(cancelled=self._is_cancelled())
             case _:
                 pass  # the last words of a recorder that has been replaced

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from models.vocabulary.states import Role, TenureState, Wanted
 from tests.recorder.virtual import user
 from tests.workers.rig import SECRET, SID, Rig
 from workers.children import Child, Nursery
+from workers.conclusion import Conclusion
 from workers.salvage import Salvage
 
 Make = Callable[[Database], Rig]
@@ -33,8 +35,24 @@ def ended_well(rig: Rig) -> None:
     assert not list((rig.folder / "spools").glob("*/*"))
 
 
-def test_a_recording_comes_up_is_stopped_and_ends(database: Database, rig: Make) -> None:
+def renewals_come_between(it: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal is answered when the tenure has just been ended, and its recorder has not left yet."""
+    look = Conclusion.look
+
+    def looked(*said: Any, **more: Any) -> bool:
+        is_over = look(*said, **more)
+        if is_over:
+            it.node._renew()
+        return is_over
+
+    monkeypatch.setattr(Conclusion, "look", looked)
+
+
+def test_a_recording_comes_up_is_stopped_and_ends(
+    database: Database, rig: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     it = rig(database)
+    renewals_come_between(it, monkeypatch)
     it.recording()
     it.dispatch()
     it.status(5)
@@ -46,6 +64,7 @@ def test_a_recording_comes_up_is_stopped_and_ends(database: Database, rig: Make)
     assert it.stop().reason == "stop called"
     ended_well(it)
     assert (it.judge().violations, it.judge().holes) == ((), ())
+    assert "the tenure is lost" not in caplog.text, "it was ended in order"
 
 
 def test_a_killed_recorder_costs_3_s_at_most(postgresql: Database, rig: Make) -> None:
