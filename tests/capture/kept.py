@@ -31,11 +31,14 @@ class Kept:
         return [unit for track in self.tracks_of(uid, kind) for unit in self.units[track.id]]
 
     async def follow(self) -> None:
-        async for event in self.channel.events():
-            self.events.append(event)
-            if event.kind is EventKind.TRACK_ADDED and event.track is not None:
-                self.tracks[event.track.id] = event.track
-                await self.channel.subscribe(event.track.id, self.units.setdefault(event.track.id, []).append)
+        """As a take does: one subscription does not wait for another."""
+        async with asyncio.TaskGroup() as subscribing:
+            async for event in self.channel.events():
+                self.events.append(event)
+                if event.kind is EventKind.TRACK_ADDED and event.track is not None:
+                    self.tracks[event.track.id] = event.track
+                    units = self.units.setdefault(event.track.id, [])
+                    subscribing.create_task(self.channel.subscribe(event.track.id, units.append))
 
 
 @asynccontextmanager

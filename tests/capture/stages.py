@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from aiortc.rtp import RtpPacket
 from farm.publisher.publisher import SyntheticPublisher
 from models.vocabulary.channel import Channel, Room
 from models.vocabulary.timing import Clock
-from tests.capture.conformance import ENDS_S, LOSS_PCT, LOST_S, STORY, Step
+from tests.capture.conformance import ENDS, LOSS_PCT, LOST, LOST_NO_MORE, STORY, Step
 from workers.recorder.capture.script import Script
 from workers.recorder.capture.scripted import ScriptedChannel
 from workers.recorder.clock import RealClock
@@ -31,11 +32,14 @@ class Paced:
     def begin(self) -> None:
         self.zero_t = self.clock.now()
 
-    def time_of(self, at_s: float) -> float:
-        return self.zero_t + at_s
+    def now(self) -> float:
+        return self.clock.now()
 
-    async def sleep_until(self, at_s: float) -> None:
-        await self.clock.sleep_until(self.time_of(at_s))
+    async def reach(self, at_s: float) -> None:
+        await self.clock.sleep_until(self.zero_t + at_s)
+
+    async def until(self, true: Callable[[], bool], within_s: float) -> None:
+        """A script's units are there when they are due."""
 
 
 class ScriptedStage(Paced):
@@ -60,6 +64,8 @@ class ScriptedStage(Paced):
 def _script() -> Script:
     users: dict[str, dict[str, Any]] = {}
     for step in STORY:
+        if not step.uid:
+            continue
         if step.do == "join" and step.uid not in users:
             plan = step.plan
             users[step.uid] = {
@@ -67,7 +73,7 @@ def _script() -> Script:
                 **{"number": plan.user_no, "actions": []},
             }
         users[step.uid]["actions"] += _actions(step, again=bool(users[step.uid]["actions"]))
-    return Script.model_validate({"users": list(users.values()), "duration_s": ENDS_S + 60})
+    return Script.model_validate({"users": list(users.values()), "duration_s": ENDS.at_s + 60})
 
 
 def _actions(step: Step, *, again: bool) -> list[dict[str, Any]]:
@@ -82,7 +88,7 @@ def _actions(step: Step, *, again: bool) -> list[dict[str, Any]]:
         case "mute" | "unmute":
             return [at | {"do": step.do, "what": ["video"]}]
         case "lose":
-            return [at | {"do": "loss", "what": ["video"], "percent": LOSS_PCT, "for_s": LOST_S[1] - LOST_S[0]}]
+            return [at | {"do": "loss", "what": ["video"], "percent": LOSS_PCT, "for_s": LOST_NO_MORE.at_s - LOST.at_s}]
         case "leave" | "die":
             return [at | {"do": "leave"}]
         case _:
@@ -97,6 +103,16 @@ class Actors(Paced):
         self._publisher = publisher
         self._there: dict[str, SyntheticPublisher] = {}
         self.losing = Losing()
+
+    async def reach(self, at_s: float) -> None:
+        """What was held up is as long as it was to be, and later."""
+        self.zero_t = max(self.zero_t, self.clock.now() - at_s)
+        await super().reach(at_s)
+
+    async def until(self, true: Callable[[], bool], within_s: float) -> None:
+        until_t = self.clock.now() + within_s
+        while not true() and self.clock.now() < until_t:  # noqa: ASYNC110  (conditions of other parts have no event)
+            await asyncio.sleep(0.02)
 
     async def act(self, step: Step) -> None:
         match step.do:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-import pytest
-
 from models.vocabulary.channel import Channel, Room
 from tests.capture.conformance import Told, judge, tell
 from tests.capture.stages import Actors
@@ -37,7 +35,6 @@ class WhipStage(Actors):
         return (tap for it in self.ingest.whip.publishers if it.user.id == "carol" for tap in it._taps)
 
 
-@pytest.mark.slow
 def test_a_room_of_whip_conforms() -> None:
     async def run() -> tuple[WhipStage, Told]:
         stage = WhipStage()

@@ -44,7 +44,6 @@ class JanusStage(Actors):
         return (ear.tap for feed in feeds for ear in feed.ears.values() if ear.tap is not None)
 
 
-@pytest.mark.slow
 def test_a_room_of_janus_conforms_and_nobody_sees_the_recorder(tmp_path: Path) -> None:
     listed: list[str] = []
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import uvicorn
@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 
 #: Deadlines and repeated requests of the taps; a third of the interval of NACKs.
 _TICK_S: Final = 0.02
-_SLOW_TICK_S: Final = 1.0
+#: So late at the most is it noticed that a publisher has fallen silent.
+_WATCH_S: Final = 0.25
+_SIGN_OF_LIFE_S: Final = 1.0
 
 
 class _Http(uvicorn.Server):
@@ -71,7 +73,8 @@ class Ingest:
         """Until `stop`. Publishers and recorders are told to go."""
         assert self._http is not None and self._socket is not None, "start() first"
         log.info("ingest listens on port %d, units on port %d", self.port, self.units_port)
-        tickers = [asyncio.create_task(self._tick()), asyncio.create_task(self._slow_tick())]
+        duties = ((_TICK_S, self.whip.tick), (_WATCH_S, self.whip.expire), (_SIGN_OF_LIFE_S, self.units.tick))
+        tickers = [asyncio.create_task(_every(period_s, duty)) for period_s, duty in duties]
         for ticker in tickers:
             ticker.add_done_callback(lambda _: self.stop())  # without its ticks the ingest is no good
         try:
@@ -91,16 +94,11 @@ class Ingest:
         if self._http is not None:
             self._http.should_exit = True
 
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            await self.whip.tick()
 
-    async def _slow_tick(self) -> None:
-        while True:
-            await asyncio.sleep(_SLOW_TICK_S)
-            self.units.tick()
-            await self.whip.expire()
+async def _every(period_s: float, duty: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(period_s)
+        await duty()
 
 
 def _host_port(bind: str) -> tuple[str, int]:

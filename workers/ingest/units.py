@@ -78,7 +78,7 @@ class UnitServer:
         self._server = await loop.create_server(lambda: RecorderLink(self), host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
-    def tick(self) -> None:
+    async def tick(self) -> None:
         """Every second: a sign of life to each recorder."""
         frame = encode(Now(self.now()))
         for link in list(self.links):

@@ -88,7 +88,7 @@ class Whip:
             await publisher.tick()
 
     async def expire(self) -> None:
-        """Close who never connected or has fallen silent. Every second."""
+        """Close who never connected or has fallen silent. Every quarter of a second."""
         overdue = [p for p in self.publishers if p.overdue()]
         for publisher in overdue:
             log.warning("publisher %s of %s %s", publisher.user.id, publisher.room.name.cname, publisher.overdue())
