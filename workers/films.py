@@ -30,13 +30,17 @@ class Films:
         self._database = database
         self._say = say
         self._ordered: set[str] = set()
+        self._rushed: list[str] = []  # keys of what was shown of the part that still grows
 
     def start_over(self) -> None:
         """A new recorder process knows of no order."""
         self._ordered.clear()
+        self._rushed.clear()
 
     def order_full(self, spec: RecordingSpec) -> None:
-        """Of what is published by now, the parts that cannot grow any more."""
+        """Of what is published by now, the parts that cannot grow any more. Of the one that still grows the recorder is
+        shown what there is: most of it is made by the time it is ordered.
+        """
         self._order(spec, final=False)
 
     def order_mine(self, spec: RecordingSpec) -> bool:
@@ -56,23 +60,35 @@ class Films:
                 return True
             films.take_over(session, self._who.sid, self._who.epoch)
             there = films.shots(session, self._who.sid, TRACK, final=final, epoch=epoch)
-            self._claim(session, spec, there, final=final)
+            growing = self._claim(session, spec, there, final=final)
             rows = films.of(session, self._who.sid)
             mine = [row for row in rows if row.rev == self._who.epoch and not row.final]
             every = there if epoch is None else films.shots(session, self._who.sid, TRACK, final=final)
         for film in mine:
             self._send(film, every)
+        self._rush(growing)
         return not mine if epoch is not None else all(row.final for row in rows)
 
-    def _claim(self, session: Session, spec: RecordingSpec, there: list[Shot], *, final: bool) -> None:
+    def _claim(self, session: Session, spec: RecordingSpec, there: list[Shot], *, final: bool) -> list[Shot]:
+        """Claims what is full, or all of it. Returns the part that still grows."""
         claims = [(row.start_90k, row.end_90k) for row in films.of(session, self._who.sid)]
         config = settings()
         runs = unclaimed(there, claims)
+        growing: list[Shot] = []
         for run in runs:
             found = parts(run, most_s=config.mp4_part_s, most_bytes=config.mp4_part_bytes)
-            may_grow = not final and run is runs[-1]
-            for part in found[:-1] if may_grow else found:
+            if not final and run is runs[-1]:
+                growing = found.pop()
+            for part in found:
                 films.claim(session, self._who.sid, self._who.epoch, spec, part)
+        return growing
+
+    def _rush(self, growing: list[Shot]) -> None:
+        known = [shot.key for shot in growing]
+        n = len(self._rushed) if known[: len(self._rushed)] == self._rushed else 0
+        self._rushed = known
+        if known[n:]:
+            self._say(pipe.Rushes(n=n, shots=tuple(growing[n:])))
 
     def _send(self, row: File, there: list[Shot]) -> None:
         if row.key not in self._ordered:

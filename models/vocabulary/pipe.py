@@ -129,6 +129,16 @@ class Film(Message):
     shots: tuple[Shot, ...]
 
 
+class Rushes(Message):
+    """What the next `Film` will most likely begin with, so that it can be made as the recording goes on: these shots behind
+    the `n` that were told before. With n = 0 they begin it, and those before are of no use any more.
+    """
+
+    type: Literal["rushes"] = "rushes"
+    n: int
+    shots: tuple[Shot, ...]
+
+
 class Sealed(Message):
     """Every document is final and in the store: leave."""
 
@@ -216,7 +226,7 @@ class Bye(Message):
     type: Literal["bye"] = "bye"
 
 
-Down = Begin | Spec | Cut | Hold | Finish | Committed | LeaseOk | Document | Film | Sealed
+Down = Begin | Spec | Cut | Hold | Finish | Committed | LeaseOk | Document | Film | Rushes | Sealed
 Up = Alive | State | Journal | Documented | Fault | Warn | Stream | Drained | Bye
 
 _DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="type")])

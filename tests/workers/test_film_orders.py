@@ -143,3 +143,32 @@ def test_a_recording_without_mp4_orders_nothing(sqlite: Database, wanted: Record
     first.slices(0, 3)
     assert first.films.order_all(wanted.model_copy(update={"av_file_type": ("hls",)}))
     assert (first.orders(), parts(sqlite)) == ([], [])
+
+
+def rushes(tenure: Tenure) -> list[tuple[int, list[int]]]:
+    told = [message for message in tenure.said if isinstance(message, pipe.Rushes)]
+    return [(r.n, [shot.start_90k // (3_600 * S) for shot in r.shots]) for r in told]
+
+
+def test_of_the_part_that_grows_the_recorder_is_shown_what_is_new(sqlite: Database, wanted: RecordingSpec) -> None:
+    first = tenure(sqlite)
+    for n in range(4):
+        first.slices(n, n + 1)
+        for _ in range(2):
+            first.films.order_full(wanted)
+    # Two hours are a part: with the third it is full and ordered, and the next one begins.
+    assert rushes(first) == [(0, [0]), (1, [1]), (0, [2]), (1, [3])]
+    assert first.hours() == [("room_0.mp4", [0, 1])]
+    first.films.start_over()
+    first.films.order_full(wanted)
+    assert rushes(first)[-1] == (0, [2, 3])
+
+
+def test_who_takes_over_is_shown_what_others_have_recorded(sqlite: Database, wanted: RecordingSpec) -> None:
+    first = tenure(sqlite)
+    first.slices(0, 1)
+    first.films.order_full(wanted)
+    second = tenure(sqlite)
+    second.slices(1, 2)
+    second.films.order_full(wanted)
+    assert rushes(second) == [(0, [0, 1])]

@@ -249,7 +249,7 @@ class Recorder:
     def _store_open(self, store: Store, uploader: Uploader) -> None:
         self._outbox.open(uploader.put)
         if self._studio is not None:
-            self._studio.open(store, uploader.put)
+            self._studio.open(store, uploader.put, self._delivery.backup)
 
     def _store_proven(self) -> None:
         if self._begin.role in (Role.SUCCESSOR, Role.STANDBY):
@@ -342,7 +342,7 @@ class Recorder:
             case pipe.Document():
                 text = Text(message.key, message.content_type, message.text, message.rev, message.final)
                 self._delivery.write(text, message.store)
-            case pipe.Film() if self._studio is not None:
+            case pipe.Film() | pipe.Rushes() if self._studio is not None:
                 self._studio.order(message)
             case pipe.Finish():
                 self._finish(cancel=message.cancel)

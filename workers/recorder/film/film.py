@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -46,40 +47,52 @@ class FilmFile:
 
 
 def make(
-    shots: Iterable[Shot], out: Path, spec: RecordingSpec, fetch: Fetch, *, rest: Callable[[], None]
+    shots: Sequence[Shot],
+    out: Path,
+    spec: RecordingSpec,
+    fetch: Fetch,
+    *,
+    rest: Callable[[], None],
+    begun: Reel | None = None,
 ) -> FilmFile | None:
-    """Write shots, in time order, as the film `out`; None when not one of them is to be had.
+    """Write shots, in time order, as the film `out`; None when not one of them is to be had. A reel that was `begun` holds
+    the first of them.
 
     `rest` is called after each shot, so that whoever shares the machine gets on. Raises `DiskFull`, or `StorageError`
     when what was written is not what was given: libav does not tell every failed write.
     """
     missing: list[Shot] = []
-    half = out.with_name(out.name + PART)
-    writer = _Writer(half, spec)
+    reel = begun or Reel(out.with_name(out.name + PART), spec)
     try:
-        for shot in shots:
+        for shot in shots[len(reel.shots) :]:
             path = fetch(shot)
             if path is None:
                 missing.append(shot)
                 continue
-            writer.add(shot, path)
+            reel.add(shot, path)
             rest()
-        if not writer.close():
+        if not reel.close(out):
             return None
-        half.rename(out)
+    finally:
+        reel.leave()
+    with out.open("rb") as file:
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return FilmFile(out, out.stat().st_size, md5, reel.length_90k, tuple(missing))
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, av.FFmpegError) as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull from error
-        raise StorageError(f"{out.name} could not be made: {type(error).__name__}") from error
-    finally:
-        writer.leave()
-        half.unlink(missing_ok=True)
-    with out.open("rb") as file:
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return FilmFile(out, out.stat().st_size, md5, writer.length_90k, tuple(missing))
+        raise StorageError(f"{name} could not be made: {type(error).__name__}") from error
 
 
-class _Writer:
+class Reel:
+    """A film that grows by shots, in a file of its own until it is whole. After an error only `leave` is left to do."""
+
     def __init__(self, path: Path, spec: RecordingSpec) -> None:
         self._path = path
         self._spec = spec
@@ -91,12 +104,19 @@ class _Writer:
         self._last: deque[bytes] = deque(maxlen=WARM)  # sound of the shots before, as it was
         self._held: tuple[int, bytes] | None = None  # the newest AAC frame: a cut behind it changes it
         self._written = {True: 0, False: 0}
+        self.shots: list[Shot] = []  # that are on it
 
     @property
     def length_90k(self) -> int:
         return self._grid.length_90k
 
     def add(self, shot: Shot, path: Path) -> None:
+        """The next one. Raises as `make` does."""
+        with _told(self._path.name):
+            self._add(shot, path)
+        self.shots.append(shot)
+
+    def _add(self, shot: Shot, path: Path) -> None:
         place = self._grid.place(shot.start_90k, shot.end_90k)
         with av.open(str(path)) as source:
             video = source.streams.video[0] if self._spec.has_video else None
@@ -179,23 +199,28 @@ class _Writer:
         self._container.mux(packet)
         self._written[stream is self._video] += 1
 
-    def close(self) -> bool:
-        """Whether there is a film at all."""
+    def close(self, out: Path) -> bool:
+        """It is whole, and `out` from now on. False: there is nothing on it."""
         if self._container is None:
             return False
-        self._release()
-        container, self._container = self._container, None
-        container.close()
-        with av.open(str(self._path)) as made:
-            found = {True: _frames(made, "video"), False: _frames(made, "audio")}
+        with _told(out.name):
+            self._release()
+            container, self._container = self._container, None
+            container.close()
+            with av.open(str(self._path)) as made:
+                found = {True: _frames(made, "video"), False: _frames(made, "audio")}
         if found != self._written:
-            raise StorageError(f"{self._path.name}: the file does not hold what was written to it")
+            raise StorageError(f"{out.name}: the file does not hold what was written to it")
+        self._path.rename(out)
         return True
 
     def leave(self) -> None:
+        """Of what is not whole nothing stays."""
+        self._path.unlink(missing_ok=True)  # first: libav finds nothing to move its index to the front of
         if self._container is not None:
             container, self._container = self._container, None
-            container.close()
+            with suppress(OSError, av.FFmpegError):
+                container.close()
 
 
 def _frames(made: InputContainer, kind: str) -> int:

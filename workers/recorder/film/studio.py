@@ -1,27 +1,29 @@
 """The studio of one recorder: makes the films that its worker orders, one after the other, and hands them to the uploader.
 
-What is made is a fact in the journal, so that a later process of the same spool only uploads it. A slice that is not
-on this disk is read back from the store, where its keys may read.
+What is made is a fact in the journal, so that a later process of the same spool only uploads it. The film that is next
+grows with the recording (`ahead.py`); a slice that is not on this disk is read back from a store (`footage.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import shutil
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from posixpath import basename
 from typing import Final
 
+from models.settings import settings
 from models.vocabulary import journal, pipe
-from models.vocabulary.errors import DiskFull, ReelyardError, StorageError, StoreUnavailable
-from models.vocabulary.film import CONTENT_TYPE, Shot
+from models.vocabulary.errors import DiskFull, ReelyardError, StorageError
+from models.vocabulary.film import CONTENT_TYPE
 from models.vocabulary.spec import RecordingSpec
 from models.vocabulary.ticks import seconds
 from models.vocabulary.timing import Clock
 from stores.base import Store
-from workers.recorder.film.film import PART, FilmFile, make
+from workers.recorder.film.ahead import Ahead
+from workers.recorder.film.film import PART, Fetch, FilmFile, make
+from workers.recorder.film.footage import Footage
 from workers.recorder.shelf import Shelf
 from workers.recorder.upload.backoff import wait_s
 from workers.recorder.upload.uploader import Item
@@ -30,8 +32,8 @@ from workers.spool import Spool
 #: The studio's name on the shelf.
 FILM: Final = "film"
 SUFFIX: Final = ".mp4"
-#: What is read back from the store lies here for a moment.
-_LOAN: Final = "loan.film"
+#: What is on a reel already of the film that is ordered next.
+_NEXT: Final = "next"
 #: While it records, other work of this process comes first: so long a rest after each shot.
 REST_S: Final = 0.02
 #: A store that cannot be reached is asked for some ten minutes; what it has not given back by then is left out.
@@ -53,6 +55,8 @@ class Studio:
         sleep: Callable[[float], None],
     ) -> None:
         self._spool = Spool(spool.folder)  # its own place in the journal
+        self._footage = Footage(spool, spec.appid)
+        self._ahead = Ahead(spool.folder / f"{_NEXT}{SUFFIX}{PART}", spec, self._has_room)
         self._shelf = shelf
         self._spec = spec
         self._clock = clock
@@ -61,10 +65,9 @@ class Studio:
         self._on_trouble = on_trouble
         self._records = records
         self._sleep = sleep
-        self._orders: asyncio.Queue[pipe.Film] = asyncio.Queue()
+        self._orders: asyncio.Queue[pipe.Film | pipe.Rushes] = asyncio.Queue()
         self._made: dict[str, journal.Film] = {}
         self._unsent: list[journal.Film] = []
-        self._store: Store | None = None
         self._put: Callable[[Item], None] | None = None
         self._is_open = asyncio.Event()
         shelf.register(FILM)
@@ -89,22 +92,25 @@ class Studio:
             if path.name not in named:
                 path.unlink()
 
-    def open(self, store: Store, put: Callable[[Item], None]) -> None:
+    def open(self, store: Store, put: Callable[[Item], None], backup: Store | None = None) -> None:
         """The store is there; or is another one now, with newer keys."""
-        self._store, self._put = store, put
+        self._footage.open(store, backup)
+        self._put = put
         for film in self._unsent:
             self._hand_over(film)
         self._unsent.clear()
         self._is_open.set()
 
-    def order(self, film: pipe.Film) -> None:
+    def order(self, film: pipe.Film | pipe.Rushes) -> None:
         self._orders.put_nowait(film)
 
     async def run(self) -> None:
         while True:
             order = await self._orders.get()
-            if order.key not in self._made:
-                await self._is_open.wait()
+            await self._is_open.wait()
+            if isinstance(order, pipe.Rushes):
+                await self._clock.in_thread(partial(self._work_ahead, order))
+            elif order.key not in self._made:
                 await self._make(order)
 
     async def _make(self, order: pipe.Film) -> None:
@@ -124,40 +130,25 @@ class Studio:
                 return
 
     def _cut(self, order: pipe.Film, *, patient: bool) -> FilmFile | None:
-        slices = [entry for _, entry in self._spool.entries() if isinstance(entry, journal.Slice)]
-        here = {(s.start_90k, s.end_90k): self._spool.folder / s.file for s in slices}
-        here_by_key = {s.key: self._spool.folder / s.file for s in slices}
-
-        def fetch(shot: Shot) -> Path | None:
-            # Another tenure's slice of the same range holds the same moment, whichever of the two the playlist names.
-            for path in (here_by_key.get(shot.key), here.get((shot.start_90k, shot.end_90k))):
-                if path is not None and path.exists():
-                    return path
-            return self._borrowed(shot, patient=patient)
-
         out = self._spool.folder / basename(order.key)
+        begun = self._ahead.take(order.shots)
         try:
-            return make(order.shots, out, self._spec, fetch, rest=self._rest)
+            return make(order.shots, out, self._spec, self._fetch(patient=patient), rest=self._rest, begun=begun)
         finally:
-            (self._spool.folder / _LOAN).unlink(missing_ok=True)
+            self._footage.give_back()
 
-    def _borrowed(self, shot: Shot, *, patient: bool) -> Path | None:
-        assert self._store is not None
-        if not self._store.caps.reads:
-            return None
+    def _work_ahead(self, rushes: pipe.Rushes) -> None:
+        self._ahead.told(rushes)
         try:
-            body = self._store.get_range(shot.key)
-        except StoreUnavailable:
-            if patient:
-                raise
-            return None
-        except StorageError:
-            return None  # it may not be read, or is not there
-        if hashlib.md5(body, usedforsecurity=False).hexdigest() != shot.md5:
-            return None
-        loan = self._spool.folder / _LOAN
-        loan.write_bytes(body)
-        return loan
+            self._ahead.work(self._fetch(patient=True), self._rest)
+        finally:
+            self._footage.give_back()
+
+    def _fetch(self, *, patient: bool) -> Fetch:
+        return partial(self._footage.path, patient=patient)
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self._spool.folder).free > settings().spool_low_bytes
 
     def _rest(self) -> None:
         if self._records():
@@ -177,9 +168,9 @@ class Studio:
 
     def _done_with(self, film: journal.Film) -> None:
         """Its slices may go."""
-        for _, entry in self._spool.entries():
-            if isinstance(entry, journal.Slice) and film.start_90k <= entry.start_90k < film.end_90k:
-                self._shelf.passed(entry.key, FILM)
+        for slice_ in self._footage.slices():
+            if film.start_90k <= slice_.start_90k < film.end_90k:
+                self._shelf.passed(slice_.key, FILM)
 
     def _hand_over(self, film: journal.Film) -> None:
         assert self._put is not None

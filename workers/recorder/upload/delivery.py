@@ -53,6 +53,7 @@ class Delivery:
         self._writer_until_s = 0.0
         self._hurries = False
         self.store_reads = True
+        self.backup: Store | None = None  # the operator's, once it is open
 
     @property
     def unsent_bytes(self) -> int:
@@ -116,6 +117,8 @@ class Delivery:
     async def _begun(self, store: Store) -> Uploader:
         backup = self._begin.backup
         appid = self._begin.spec.appid
+        if backup is not None:
+            self.backup = await self._clock.in_thread(lambda: open_backup(backup))
         return Uploader(
             store,
             self._clock,
@@ -125,7 +128,7 @@ class Delivery:
             on_trouble=self._on_trouble,
             on_lost=self._on_lost,
             on_crash=self._on_crash,
-            backup=None if backup is None else await self._clock.in_thread(lambda: open_backup(backup)),
+            backup=self.backup,
             backup_after_s=0.0 if backup is None else backup.after_s,
             backup_address=lambda key: keys.backup_key(appid, key),
         )
