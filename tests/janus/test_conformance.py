@@ -40,7 +40,7 @@ class JanusStage(Actors):
         await super().die(publisher)
 
     def _carols(self) -> Iterator[Tap]:
-        feeds = (it for channel in self.channels for it in channel._feeds.values() if it.user == "carol")
+        feeds = (it for channel in self.channels for it in channel._feeds if it.user.id == "carol")
         return (ear.tap for feed in feeds for ear in feed.ears.values() if ear.tap is not None)
 
 

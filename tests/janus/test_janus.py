@@ -141,7 +141,7 @@ def test_a_connection_that_falls_silent_is_made_again_under_the_same_tracks(tmp_
         await alice.open()
         async with keeping(joined := channel(), room_at()) as kept:
             await until(lambda: kept.of("alice", TrackKind.VIDEO))
-            [feed] = joined._feeds.values()
+            [feed] = joined._feeds
             assert feed._connection is not None
             for receiver in feed._connection.getTransceivers():
                 await receiver.receiver.transport.transport._connection.close()

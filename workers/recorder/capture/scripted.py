@@ -30,6 +30,7 @@ from models.vocabulary.channel import (
 from models.vocabulary.errors import ChannelError
 from models.vocabulary.timing import Clock
 from workers.recorder.capture.feeds import Feed, feed_of
+from workers.recorder.capture.news import News
 from workers.recorder.capture.script import Script, load
 from workers.recorder.capture.timeline import Happening, Publication, Timeline, compile_script
 from workers.synthetic.media import VideoLoop
@@ -59,8 +60,7 @@ class ScriptedChannel:
         self._due: list[tuple[float, int, _Listener]] = []
         self._listeners: dict[str, _Listener] = {}
         self._order = 0
-        self._seq = 0
-        self._told: asyncio.Queue[ChannelEvent | BaseException | None] = asyncio.Queue()
+        self._news = News()
         self._player: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -77,13 +77,8 @@ class ScriptedChannel:
         self._tell_snapshot()
         self._restart()
 
-    async def events(self) -> AsyncIterator[ChannelEvent]:
-        while (event := await self._told.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-            if event.kind is EventKind.CLOSED:
-                return
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        return self._news.events()
 
     async def subscribe(self, track_id: str, sink: Sink, layer: Layer = Layer.HIGH) -> None:
         publication = self._timeline.publications.get(track_id)
@@ -127,7 +122,7 @@ class ScriptedChannel:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._listeners.clear()
         self._due.clear()
-        self._told.put_nowait(None)
+        self._news.stop()
 
     def _is_over(self, publication: Publication) -> bool:
         return self._closed or publication.to_s <= self._now_s()
@@ -160,7 +155,7 @@ class ScriptedChannel:
     def _pass_on(self, task: asyncio.Task[None]) -> None:
         """What breaks in here is seen by whoever reads the events."""
         if not task.cancelled() and (error := task.exception()):
-            self._told.put_nowait(error)
+            self._news.fail(error)
 
     def _deliver(self, now_s: float) -> float:
         """Hand out what is due; when the next thing is. Happenings come before units of the same time."""
@@ -219,8 +214,7 @@ class ScriptedChannel:
             self._happen(self._timeline.happenings[-1])
 
     def _tell(self, it: Happening, t: float) -> None:
-        self._seq += 1
-        self._told.put_nowait(ChannelEvent(t, self._seq, it.kind, it.user, it.track, it.detail, it.closing))
+        self._news.tell(ChannelEvent(t, 0, it.kind, it.user, it.track, it.detail, it.closing))
 
     async def _encode_ahead(self, publication: Publication) -> None:
         """Encode the loops ahead of their playing, off the event loop, a GOP at a time."""

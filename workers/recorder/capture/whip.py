@@ -29,6 +29,7 @@ from models.vocabulary.units import (
     Unsubscribe,
 )
 from workers.recorder.capture.backoff import steps
+from workers.recorder.capture.news import News
 from workers.recorder.capture.presence import Presence
 from workers.recorder.capture.unitwire import CONNECT_WITHIN_S, IngestTime, UnitWire
 
@@ -59,14 +60,12 @@ class WhipChannel:
         self._clock = clock
         self._time = IngestTime(clock)
         self._presence = Presence()
-        self._events: asyncio.Queue[ChannelEvent] = asyncio.Queue()
+        self._news = News()
         self._subscriptions: dict[str, _Subscription] = {}
         self._tracks: dict[int, str] = {}  # by number
         self._numbers = 0
-        self._seq = 0
         self._wire: UnitWire | None = None
         self._run: asyncio.Task[None] | None = None
-        self._closed = False
         self._units = self._gaps = self._reconnects = 0
 
     async def open(self, room: Room) -> None:
@@ -76,12 +75,8 @@ class WhipChannel:
         wire = await self._connect(host, port, token)
         self._run = asyncio.create_task(self._stay(wire, host, port, token))
 
-    async def events(self) -> AsyncIterator[ChannelEvent]:
-        while True:
-            event = await self._events.get()
-            yield event
-            if event.kind is EventKind.CLOSED:
-                return
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        return self._news.events()
 
     async def subscribe(self, track_id: str, sink: Sink, layer: Layer = Layer.HIGH) -> None:
         """There is one layer: what the publisher sends."""
@@ -171,7 +166,7 @@ class WhipChannel:
             while True:
                 self._broken(wire, await self._read(wire))
                 wire = await self._reconnect(host, port, token)
-                self._tell(ChannelEvent(self._clock.now(), 0, EventKind.CONNECTED))
+                self._news.tell(ChannelEvent(self._clock.now(), 0, EventKind.CONNECTED))
                 for track_id, subscription in self._subscriptions.items():
                     self._ask_for(track_id, subscription)
         except ChannelRefused as error:
@@ -200,7 +195,7 @@ class WhipChannel:
         self._tracks.clear()
         for subscription in self._subscriptions.values():
             subscription.gap = True
-        self._tell(ChannelEvent(self._clock.now(), 0, EventKind.RECONNECTING, detail=why))
+        self._news.tell(ChannelEvent(self._clock.now(), 0, EventKind.RECONNECTING, detail=why))
 
     async def _reconnect(self, host: str, port: int, token: str) -> UnitWire:
         """Raises ChannelRefused only."""
@@ -241,7 +236,7 @@ class WhipChannel:
             gone = self._subscriptions.pop(event.track.id, None)
             if gone is not None:
                 self._tracks.pop(gone.number, None)
-        self._tell(replace(event, t=t))
+        self._news.tell(replace(event, t=t))
 
     def _ask_for(self, track_id: str, subscription: _Subscription) -> None:
         self._numbers += 1
@@ -255,15 +250,8 @@ class WhipChannel:
         self._wire.send(frame)
         return True
 
-    def _tell(self, event: ChannelEvent) -> None:
-        """Numbered anew: one order across reconnections, and across an ingest that lost its own count."""
-        if not self._closed:
-            self._seq += 1
-            self._events.put_nowait(replace(event, seq=self._seq))
-
     def _end(self, why: str, closing: Closing = Closing.CLOSED) -> None:
-        self._tell(ChannelEvent(self._clock.now(), 0, EventKind.CLOSED, detail=why, closing=closing))
-        self._closed = True
+        self._news.close(self._clock.now(), why, closing)
 
 
 def _host_port(address: str) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """The channel of Janus' VideoRoom (1.x). The recorder is no participant: nobody in the room sees it or hears of it.
 
 Janus puts its own sender reports in the place of the publishers', all on its host's clock: that clock is the room's,
-and two recorders of one room find the same zero on it. Who is there is read from the room's list twice a second; that
+and two recorders of one room find the same zero on it. Who is there is read from the room's list; that
 a user's own media ended is told at once. A broken connection is made again for as long as the recording wants it.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
@@ -39,30 +38,24 @@ from models.vocabulary.errors import (
 from models.vocabulary.timing import Clock
 from net.guard import resolve
 from workers.recorder.capture.backoff import steps
-from workers.recorder.capture.janus.feed import Ear, Feed, Place
+from workers.recorder.capture.janus.feed import Place
+from workers.recorder.capture.janus.feeds import Feeds
+from workers.recorder.capture.janus.hostclock import HostClock
 from workers.recorder.capture.janus.participants import Participant, participants
-from workers.recorder.capture.janus.session import (
-    FORBIDDEN,
-    NO_SUCH_FEED,
-    NO_SUCH_ROOM,
-    Handle,
-    JanusRefusal,
-    JanusSession,
-)
+from workers.recorder.capture.janus.session import NO_SUCH_ROOM, Handle, JanusRefusal, JanusSession
+from workers.recorder.capture.news import News
 from workers.webrtc import ice
-from workers.webrtc.senderclock import SenderClock
 from workers.webrtc.tap import Drops
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 0.5
+#: Who has just come publishes in a moment: for so long he is looked for more often.
+_LOOK_SOON_S: Final = 0.1
+_SETTLES_S: Final = 2.0
 _TICK_S: Final = 0.03
 _BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
-_FEED_BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 _RESOLVE_WITHIN_S: Final = 3.0
-#: Janus reports every second. Its clock is waited for so long by the first units, and so long by who needs it to begin.
-_HOLD_S: Final = 1.6
-_ANCHOR_WITHIN_S: Final = 4.0
 
 _Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -86,23 +79,17 @@ class JanusChannel:
         ice.keep_to(ice_addresses)
         self._clock = clock
         self._allow = allow_networks
-        self._drops = drops
         self._session: JanusSession | None = None
         self._control: Handle | None = None
-        self._events: asyncio.Queue[ChannelEvent] = asyncio.Queue()
+        self._news = News()
         self._participants: dict[RoomId, Participant] = {}
         self._users: dict[str, User] = {}
-        self._feeds: dict[RoomId, Feed] = {}
-        self._retry_at: dict[RoomId, float] = {}
-        self._sender = SenderClock(reports_needed=1)
-        self._transit_s: float | None = None
-        self._hold_until: float | None = None
         self._look = asyncio.Event()
+        self._look_soon_until = float("-inf")
+        self._time = HostClock(clock.now)
+        self._feeds = Feeds(self._time, self._tell, self._look.set, drops)
         self._tasks: list[asyncio.Task[None]] = []
-        self._generations = itertools.count(1)
-        self._seq = 0
-        self._closed = False
-        self._units = self._reconnects = self._restarts = 0
+        self._reconnects = 0
 
     # -- the protocol
 
@@ -113,7 +100,7 @@ class JanusChannel:
         self._address, self._users_by = address, address.users
         self._api_token = token if address.token == "api" else ""  # noqa: S105  (a choice, not a token)
         self._place = Place(address.room_of(room.cname), token if address.token == "pin" else "")  # noqa: S105  (as above)
-        self._clock_id = f"janus:{address.host}:{address.port}"
+        self._time.clock_id = f"janus:{address.host}:{address.port}"
         try:
             await self._connect()
             await self._look_round(must_exist=not room.anchored)
@@ -125,53 +112,45 @@ class JanusChannel:
             raise
         self._tell(EventKind.SYNCED)
         self._tasks = [asyncio.create_task(self._stay()), asyncio.create_task(self._tick())]
-        if room.anchored:
-            await self._learn_clock()
+        if room.anchored and (feed := next(iter(self._feeds), None)) is not None:
+            # by whatever is published; what nobody listens to is switched off when somebody subscribes
+            await feed.follow(even_unheard=True)
+            await self._time.learned()
 
-    async def events(self) -> AsyncIterator[ChannelEvent]:
-        while True:
-            event = await self._events.get()
-            yield event
-            if event.kind is EventKind.CLOSED:
-                return
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        return self._news.events()
 
     async def subscribe(self, track_id: str, sink: Sink, layer: Layer = Layer.HIGH) -> None:
-        feed, ear = self._find(track_id)
-        if feed is not None and ear is not None:
+        if (found := self._feeds.find(track_id)) is not None:
+            feed, ear = found
             ear.listen(sink, layer)
             await feed.follow()
 
     async def unsubscribe(self, track_id: str) -> None:
-        feed, ear = self._find(track_id)
-        if feed is not None and ear is not None and ear.sink is not None:
+        if (found := self._feeds.find(track_id)) is not None and found[1].sink is not None:
+            feed, ear = found
             ear.listen(None, ear.layer)
             await feed.follow()
 
     async def request_keyframe(self, track_id: str) -> bool:
-        _, ear = self._find(track_id)
-        if ear is None or ear.tap is None or ear.sink is None:
-            return False
-        ear.tap.want_key()
-        return True
+        found = self._feeds.find(track_id)
+        return found is not None and found[1].want_key()
 
     def anchor(self, t: float) -> Anchor:
-        transit_s = self._transit()
-        return Anchor("", 0.0) if transit_s is None else Anchor(self._clock_id, t - transit_s)
+        return self._time.anchor(t)
 
     def time_of(self, anchor: Anchor) -> float | None:
-        transit_s = self._transit()
-        return None if transit_s is None or anchor.clock_id != self._clock_id else anchor.zero_s + transit_s
+        return self._time.time_of(anchor)
 
     def stats(self) -> Mapping[str, float]:
-        streams = [ear.tap.stream for feed in self._feeds.values() for ear in feed.ears.values() if ear.tap]
-        counts = [stream.counts for stream in streams if stream is not None]
+        counts = self._feeds.counts()
         return {
             "lost": sum(count.lost for count in counts),
             "nacked": sum(count.nacked for count in counts),
             "plis": sum(count.plis for count in counts),
             "dropped_units": sum(count.dropped_units for count in counts),
             "reconnects": self._reconnects,
-            "restarts": self._restarts,
+            "restarts": self._feeds.restarts,
         }
 
     async def close(self) -> None:
@@ -182,45 +161,6 @@ class JanusChannel:
         self._end("closed by the recorder")
         await self._drop_session()
 
-    # -- the feeds' surroundings
-
-    @property
-    def sender(self) -> SenderClock:
-        return self._sender
-
-    def now(self) -> float:
-        return self._clock.now()
-
-    def holds(self) -> bool:
-        if self._transit_s is not None:
-            return False
-        if self._hold_until is None:
-            self._hold_until = self.now() + _HOLD_S
-        return self._transit() is None and self.now() < self._hold_until
-
-    def changed(self) -> None:
-        self._look.set()
-
-    # -- Janus' clock
-
-    def _transit(self) -> float | None:
-        """Ours minus Janus' clock, with the least delay between; the last known while a connection is made again."""
-        known = self._sender.transit_s()
-        if known is not None:
-            self._transit_s = known
-        return self._transit_s
-
-    async def _learn_clock(self) -> None:
-        """By whatever is published; what nobody listens to is switched off when somebody subscribes."""
-        feed = next(iter(self._feeds.values()), None)
-        if feed is None:
-            return
-        await feed.follow(even_unheard=True)
-        with contextlib.suppress(TimeoutError):  # wall time is the other way to find the zero
-            async with asyncio.timeout(_ANCHOR_WITHIN_S):
-                while self._transit() is None:  # noqa: ASYNC110  (reports have no event)
-                    await asyncio.sleep(_TICK_S)
-
     # -- the connection
 
     async def _connect(self) -> None:
@@ -230,8 +170,7 @@ class JanusChannel:
 
     async def _drop_session(self) -> None:
         session, self._session, self._control = self._session, None, None
-        feeds = list(self._feeds.values())
-        await asyncio.gather(*(feed.let_go(session_lives=False) for feed in feeds), return_exceptions=True)
+        await asyncio.gather(*(feed.let_go(session_lives=False) for feed in self._feeds), return_exceptions=True)
         if session is not None:
             await session.close()
 
@@ -254,7 +193,8 @@ class JanusChannel:
         """Until it is time to look, or something calls for it. Raises `ChannelUnreachable` when the session broke."""
         assert self._session is not None
         with contextlib.suppress(TimeoutError):  # nothing called
-            async with asyncio.timeout(_LOOK_EVERY_S):
+            soon = self._clock.now() < self._look_soon_until
+            async with asyncio.timeout(_LOOK_SOON_S if soon else _LOOK_EVERY_S):
                 await self._look.wait()
         self._look.clear()
         if self._session.broken.is_set():
@@ -266,9 +206,9 @@ class JanusChannel:
         self._reconnects += 1
         self._tell(EventKind.RECONNECTING, detail=why)
         await self._drop_session()
-        self._sender = SenderClock(reports_needed=1)
+        self._time.renew()
         for wait_s in steps(_BACKOFF_S):
-            await self._clock.sleep_until(self.now() + wait_s)
+            await self._clock.sleep_until(self._clock.now() + wait_s)
             try:
                 await self._connect()
                 await self._restart_feeds()
@@ -281,12 +221,13 @@ class JanusChannel:
                 return
 
     async def _restart_feeds(self) -> None:
+        assert self._session is not None
         listed = await self._list(must_exist=False)
-        for number, feed in list(self._feeds.items()):
-            if number in listed and listed[number].publishes:
-                await self._restart(feed)
+        for feed in self._feeds:
+            if feed.number in listed and listed[feed.number].publishes:
+                await self._feeds.restart(self._session, feed)
             else:
-                await self._end_feed(feed)
+                await self._feeds.end(feed)
 
     # -- the room
 
@@ -301,19 +242,22 @@ class JanusChannel:
         return participants(said.body.get("participants", []), self._users_by)
 
     async def _look_round(self, *, must_exist: bool) -> None:
+        assert self._session is not None
         listed = await self._list(must_exist=must_exist)
-        for number, feed in list(self._feeds.items()):
-            if number not in listed or not listed[number].publishes or feed.ended:
-                await self._end_feed(feed)
+        for feed in self._feeds:
+            if feed.number not in listed or not listed[feed.number].publishes or feed.ended:
+                await self._feeds.end(feed)
             elif feed.broken:
-                await self._mend(feed)
+                await self._feeds.mend(self._session, feed)
         self._leave({number for number in self._participants if number not in listed})
         for number, participant in listed.items():
             self._join(number, participant)
             if participant.publishes and number not in self._feeds:
-                await self._begin_feed(number, participant)
+                await self._feeds.begin(self._session, self._place, number, self._users[participant.user])
 
     def _join(self, number: RoomId, participant: Participant) -> None:
+        if number not in self._participants and not participant.publishes:
+            self._look_soon_until = self._clock.now() + _SETTLES_S
         self._participants[number] = participant
         if participant.user not in self._users:
             user = self._users[participant.user] = User(participant.user, name=participant.name)
@@ -325,81 +269,18 @@ class JanusChannel:
             if all(other.user != participant.user for other in self._participants.values()):
                 self._tell(EventKind.LEFT, user=self._users.pop(participant.user))
 
-    async def _begin_feed(self, number: RoomId, participant: Participant) -> None:
-        assert self._session is not None
-        feed = Feed(number, participant.user, self._place, next(self._generations), self)
-        try:
-            await feed.attach(self._session, self._drops)
-        except JanusRefusal as error:
-            await feed.let_go()
-            if error.number in FORBIDDEN:
-                raise
-            if error.number != NO_SUCH_FEED:  # he left between our looks
-                log.warning("what %s publishes cannot be had: %s", participant.user, error)
-            return
-        self._feeds[number] = feed
-        for ear in feed.ears.values():
-            self._tell(EventKind.TRACK_ADDED, user=self._users[feed.user], track=ear.track)
-
-    async def _end_feed(self, feed: Feed) -> None:
-        self._feeds.pop(feed.number, None)
-        self._retry_at.pop(feed.number, None)
-        for ear in feed.ears.values():
-            self._tell(EventKind.TRACK_REMOVED, user=self._users[feed.user], track=ear.track)
-        await feed.let_go()
-
-    async def _mend(self, feed: Feed) -> None:
-        """Make a feed's connection again, later each time that it breaks."""
-        waits = list(itertools.islice(steps(_FEED_BACKOFF_S), feed.restarts + 1))
-        due = self._retry_at.setdefault(feed.number, self.now() + waits[-1])
-        if self.now() >= due:
-            del self._retry_at[feed.number]
-            log.warning("the connection for %s is made again: %s", feed.user, feed.broken)
-            feed.restarts = min(feed.restarts + 1, len(_FEED_BACKOFF_S))
-            self._restarts += 1
-            await self._restart(feed)
-
-    async def _restart(self, feed: Feed) -> None:
-        assert self._session is not None
-        before = {ear.track.id: ear.track for ear in feed.ears.values()}
-        await feed.let_go(session_lives=not self._session.broken.is_set())
-        try:
-            await feed.attach(self._session, self._drops)
-        except JanusRefusal:
-            await self._end_feed(feed)
-            return
-        after = {ear.track.id: ear.track for ear in feed.ears.values()}
-        self._tell_changes(self._users[feed.user], before, after)
-        await feed.follow()
-
-    def _tell_changes(self, user: User, before: Mapping[str, Track], after: Mapping[str, Track]) -> None:
-        for track_id in before.keys() - after.keys():
-            self._tell(EventKind.TRACK_REMOVED, user=user, track=before[track_id])
-        for track_id in after.keys() - before.keys():
-            self._tell(EventKind.TRACK_ADDED, user=user, track=after[track_id])
-
     # -- what is told
-
-    def _find(self, track_id: str) -> tuple[Feed | None, Ear | None]:
-        for feed in self._feeds.values():
-            if (ear := feed.ear_of(track_id)) is not None:
-                return feed, ear
-        return None, None
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            for feed in list(self._feeds.values()):
-                await feed.tick()
+            await self._feeds.tick()
 
     def _tell(self, kind: EventKind, *, user: User | None = None, track: Track | None = None, detail: str = "") -> None:
-        if not self._closed:
-            self._seq += 1
-            self._events.put_nowait(ChannelEvent(self.now(), self._seq, kind, user, track, detail))
+        self._news.tell(ChannelEvent(self._clock.now(), 0, kind, user, track, detail))
 
     def _end(self, why: str) -> None:
-        self._tell(EventKind.CLOSED, detail=why)
-        self._closed = True
+        self._news.close(self._clock.now(), why)
 
 
 def _addresses(address: JanusAddress, allow: _Networks) -> list[str]:

@@ -10,18 +10,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 
 from models.vocabulary.address import RoomId
-from models.vocabulary.channel import Layer, Sink, Track, TrackKind, TrackSource, Unit
+from models.vocabulary.channel import Layer, Sink, Track, TrackKind, TrackSource, Unit, User
 from models.vocabulary.errors import ChannelUnreachable
+from workers.recorder.capture.janus.hostclock import HostClock
 from workers.recorder.capture.janus.session import Handle, JanusRefusal, JanusSession, Json
 from workers.webrtc import ice
 from workers.webrtc.payload import CODECS
-from workers.webrtc.senderclock import SenderClock
 from workers.webrtc.tap import Drops, Tap
 
 log = logging.getLogger(__name__)
@@ -39,24 +39,6 @@ class Place:
 
     room: RoomId
     pin: str = ""
-
-
-class Surroundings(Protocol):
-    """The channel, as its feeds see it."""
-
-    @property
-    def sender(self) -> SenderClock:
-        """One for all: the reports are Janus' own, on its host's clock."""
-        ...
-
-    def now(self) -> float: ...
-
-    def holds(self) -> bool:
-        """Whether units are to wait because the clock is not known yet."""
-        ...
-
-    def changed(self) -> None:
-        """A feed has ended or broken: look at the room."""
 
 
 class Ear:
@@ -84,6 +66,13 @@ class Ear:
         if self.tap is not None:
             self.tap.want_key()
 
+    def want_key(self) -> bool:
+        """Whether anybody can be asked."""
+        if self.tap is None or self.sink is None:
+            return False
+        self.tap.want_key()
+        return True
+
     # -- the tap's owner
 
     def track_started(self, tap: Tap, codec: str) -> str:
@@ -104,12 +93,25 @@ class Ear:
 
 
 class Feed:
-    def __init__(self, number: RoomId, user: str, place: Place, generation: int, around: Surroundings) -> None:
+    """`changed` is called when it has ended or broken: somebody is to look at the room."""
+
+    def __init__(
+        self,
+        number: RoomId,
+        user: User,
+        place: Place,
+        generation: int,
+        time: HostClock,
+        changed: Callable[[], None],
+        drops: Drops | None = None,
+    ) -> None:
         self.number = number
         self.user = user
         self._place = place
         self._generation = generation
-        self._around = around
+        self._time = time
+        self._changed = changed
+        self._drops = drops
         self._handle: Handle | None = None
         self._offer = ""
         self._connection: RTCPeerConnection | None = None
@@ -128,12 +130,11 @@ class Feed:
         """Why the connection is to be made again; empty while it is well, or not wanted yet."""
         if self._why or self._connection is None:
             return self._why
-        silent = self._around.now() - self._heard_at > SILENT_AFTER_S
+        silent = self._time.now() - self._heard_at > SILENT_AFTER_S
         return "nothing comes from Janus" if silent else ""
 
-    async def attach(self, session: JanusSession, drops: Drops | None = None) -> None:
+    async def attach(self, session: JanusSession) -> None:
         """Learn what is published. Raises `JanusRefusal` when nothing is, `ChannelUnreachable`."""
-        self._drops = drops
         self._handle = await session.attach(self._on_event)
         order: Json = {"request": "join", "ptype": "subscriber", "room": self._place.room, "autoupdate": True}
         order |= {"streams": [{"feed": self.number}]} | ({"pin": self._place.pin} if self._place.pin else {})
@@ -187,14 +188,14 @@ class Feed:
     # -- how
 
     def heard(self) -> None:
-        self._heard_at = self._around.now()
+        self._heard_at = self._time.now()
 
     def _ear(self, stream: Json) -> Ear | None:
         kind, codec = stream.get("type"), str(stream.get("codec", "")).lower()
         if not stream.get("active", True) or kind not in ("audio", "video") or codec not in CODECS:
             return None
         source = TrackSource.MICROPHONE if kind == "audio" else self._source(stream)
-        track = Track(f"{self.number}-{stream['mid']}-{self._generation}", self.user, TrackKind(kind), source, codec)
+        track = Track(f"{self.number}-{stream['mid']}-{self._generation}", self.user.id, TrackKind(kind), source, codec)
         return Ear(track, self.heard, bool(stream.get("simulcast")))
 
     def _source(self, stream: Json) -> TrackSource:
@@ -211,13 +212,13 @@ class Feed:
         # Janus begins the DTLS handshake: it is not there yet for whom ICE lets begin earlier, and that costs 1 s.
         offer = ice.without_names(self._offer).replace("a=setup:actpass", "a=setup:active")
         await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        around = self._around
+        time = self._time
         for transceiver in connection.getTransceivers():
             ear = self.ears.get(transceiver.mid or "")
             if ear is not None:
                 ear.tap = Tap(
-                    *(transceiver.receiver, ear, around.sender, around.now, self._drops),
-                    holds=around.holds,
+                    *(transceiver.receiver, ear, time.sender, time.now, self._drops),
+                    holds=time.holds,
                     estimates=False,
                     least_rtt_s=_LEAST_RTT_S,
                 )
@@ -244,7 +245,7 @@ class Feed:
             gone = {str(stream.get("mid")) for stream in said.get("streams", []) if not stream.get("active", True)}
             if gone & self.ears.keys():
                 self.ended = True  # all of it: what is left is subscribed to anew
-                self._around.changed()
+                self._changed()
 
     def _on_state(self, connection: RTCPeerConnection) -> None:
         if connection is self._connection and connection.connectionState in ("failed", "closed"):
@@ -257,4 +258,4 @@ class Feed:
     def _break(self, why: str) -> None:
         if not self._why and self._handle is not None:
             self._why = why
-            self._around.changed()
+            self._changed()
