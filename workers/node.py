@@ -94,9 +94,15 @@ class Node:
         while not self._over.wait(timeout=DRAIN_REPORT_S):
             with self._lock:
                 left = sorted(sid for sid, _ in self._running)
+                unsent_mb = sum(s.unsent_bytes for s in self._running.values()) / 1e6
             if not left:
                 return
-            log.warning("%s; still recording %s", self._drain_prospect(), ", ".join(left))
+            log.warning(
+                "%s; still recording %s; %.1f MB are in no store yet",
+                self._drain_prospect(),
+                ", ".join(left),
+                unsent_mb,
+            )
 
     def _drain_prospect(self) -> str:
         try:

@@ -108,6 +108,12 @@ class Supervision:
     def recorder_pid(self) -> int | None:
         return self._recorders.pid
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Of files that no store has proven."""
+        alive = self._recorders.alive
+        return 0 if alive is None else alive.unsent_bytes
+
     def renewed(self, renewed: tenures.Renewed, asked_at_s: float) -> None:
         self._inbox.put(Answer(renewed, asked_at_s))
 

@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +18,8 @@ from stores.memory import Memory
 from tests.recorder.virtual import SID, Run, scene, spec, user
 from workers.recorder.clock import VirtualClock, run_virtual
 from workers.recorder.upload.uploader import Item, Text, Uploader
+
+T = TypeVar("T")
 
 PLAYLIST = keys.playlist_key((), SID, "room")
 INDEX = keys.index_key((), SID, "room")
@@ -261,6 +264,42 @@ def test_who_is_in_a_hurry_does_not_wait_a_minute(tmp_path: Path) -> None:
         await clock.sleep_until(15)
         assert told.by_store == [("a.ts", "backup")]
         await told.uploader.close()
+
+    run_virtual(main)
+
+
+def test_who_is_in_a_hurry_neither_waits_for_a_storm_to_pass_nor_for_a_put_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a worker that drains: what began to fail only just now is in the backup store seconds later."""
+
+    async def main(clock: VirtualClock) -> None:
+        backup = Memory()
+        store = Watched(Away(clock, 0, 1e9))
+        told = Told(store, clock, backup)
+        in_thread = clock.in_thread
+
+        async def hangs(call: Callable[[], T]) -> T:
+            if getattr(call, "func", None) == store.put and not backup.list():
+                await clock.sleep_until(clock.now() + 48)
+            return await in_thread(call)
+
+        monkeypatch.setattr(clock, "in_thread", hangs)
+        told.uploader.put(item(tmp_path, "hangs.ts"))
+        await clock.sleep_until(1)
+        told.uploader.hurry()
+        await clock.sleep_until(8)
+        assert told.by_store == [("hangs.ts", "backup")]
+        monkeypatch.setattr(clock, "in_thread", in_thread)
+        storm = Told(Watched(Away(clock, 0, 1e9)), clock, backup)
+        for n in range(20):
+            storm.uploader.put(item(tmp_path, f"{n}.ts"))
+        await clock.sleep_until(10)
+        storm.uploader.hurry()
+        await clock.sleep_until(14)
+        assert sorted(storm.by_store) == sorted((f"{n}.ts", "backup") for n in range(20))
+        for each in (told, storm):
+            await each.uploader.close()
 
     run_virtual(main)
 

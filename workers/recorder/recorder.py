@@ -272,6 +272,7 @@ class Recorder:
     def _stored(self, key: str, store: StoreName) -> None:
         if store == PRIMARY:
             self._reports.no_trouble()
+        self._store_proven()
         self._outbox.stored(key, store)
 
     def _lost(self, key: str) -> None:

@@ -16,7 +16,7 @@ from workers.recorder.upload.uploader import StoreName, Text, Uploader
 
 class Delivery:
     """`on_open` is told of each store and of the uploader that uses it: of the first one, and of one with newer keys.
-    `on_proven`: the first one can be used, as far as one can see without a put.
+    `on_proven`: the first one can be used, as far as one can see without a put; or else the backup store.
     """
 
     def __init__(
@@ -110,9 +110,22 @@ class Delivery:
             await self._clock.in_thread(store.probe)
         except StorageError as error:
             self._on_trouble(error)  # its puts are tried all the same
+            if await self._backup_works():
+                self._on_proven()
         else:
             self.store_reads = store.caps.reads
             self._on_proven()
+
+    async def _backup_works(self) -> bool:
+        """Whoever is to take a recording over can, while the customer's store fails: the other one takes the files."""
+        if self.backup is None:
+            return False
+        try:
+            await self._clock.in_thread(self.backup.probe)
+        except StorageError as error:
+            self._on_trouble(StorageError(f"the backup store: {error.text}"))
+            return False
+        return True
 
     async def _begun(self, store: Store) -> Uploader:
         backup = self._begin.backup

@@ -43,6 +43,11 @@ class Waiting:
     not_before_s: float = 0.0
     failing_since_s: float | None = None
     flying: bool = False
+    took_off_s: float = 0.0
+
+    def late_s(self, now_s: float) -> float:
+        """For so long its put has taken more than its bytes do at the slowest pace."""
+        return now_s - self.took_off_s - self.item.bytes / SLOWEST_BYTES_PER_S if self.flying else 0.0
 
 
 class Lane:
@@ -83,6 +88,10 @@ class Lane:
     def waiting(self) -> list[Waiting]:
         return list(self._waiting.values())
 
+    def bad_for_s(self, now_s: float) -> float:
+        """How long nothing has arrived that should have: by the store's answers, and by those that it owes."""
+        return max([self.weather.bad_for_s(now_s), *(w.late_s(now_s) for w in self._waiting.values())])
+
     def add(self, item: Item) -> None:
         if item.key in self._waiting:
             return
@@ -108,7 +117,7 @@ class Lane:
         while True:
             self._stirred.clear()
             while (ready := self._ready()) is not None:
-                ready.flying = True
+                ready.flying, ready.took_off_s = True, self._clock.now()
                 self._flying += 1
                 self.weather.begin()
                 self._spawn(self._try(ready))

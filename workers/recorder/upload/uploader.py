@@ -25,6 +25,7 @@ PRIMARY: Final = "primary"
 BACKUP: Final = "backup"
 #: Somebody waits for the end: so long a store may fail then before the backup store gets its chance.
 HURRY_S: Final = 5.0
+LOOK_S: Final = 1.0
 
 
 class Uploader:
@@ -49,6 +50,7 @@ class Uploader:
         self._on_lost = on_lost  # a file is gone from the spool: it will never be stored
         self._chores = Chores(on_crash)  # one of our tasks broke: nobody sends its file any more
         self._patience_s = backup_after_s
+        self._hurries = False
         self._writer_until = 0.0
         self._backed: set[str] = set()  # in the backup store; the customer's has not proven them
         self._primary = Lane(
@@ -128,6 +130,15 @@ class Uploader:
         """Capture is over: what the store does not take soon goes to the backup store."""
         self._patience_s = min(self._patience_s, HURRY_S)
         self._look()
+        if self._backup is not None and not self._hurries:
+            self._hurries = True
+            self._chores.do(self._keep_looking())
+
+    async def _keep_looking(self) -> None:
+        """A storm's next try may be half a minute away, and one that hangs takes as long to fail."""
+        while True:
+            await self._clock.sleep_until(self._clock.now() + LOOK_S)
+            self._look()
 
     def drop(self, *, flying: bool) -> list[str]:
         """Send no more of what waits, nor (`flying`) wait for what is on its way. The keys that no store has."""
@@ -165,20 +176,17 @@ class Uploader:
         self._on_trouble(StorageError(f"the backup store: {error.text}"))
 
     def _look(self) -> None:
+        """To the backup store, if the customer's has failed for long enough: all that waits, or single files."""
         if self._backup is None:
             return
-        for waiting in self._primary.waiting:
-            self._back_up(waiting.item, waiting.failing_since_s)
-
-    def _back_up(self, item: Item, failing_since_s: float | None) -> None:
-        """To the backup store, if the customer's has failed for long enough: all of it, or this file."""
-        if self._backup is None or item.key in self._backed or item.key in self._backup:
-            return
         now_s = self._clock.now()
-        own_s = 0.0 if failing_since_s is None else now_s - failing_since_s
-        bad_s = max(self._primary.weather.bad_for_s(now_s), own_s)
-        if bad_s > 0 and bad_s >= self._patience_s:
-            self._backup.add(item)
+        bad_s = self._primary.bad_for_s(now_s)
+        for waiting in self._primary.waiting:
+            if waiting.item.key in self._backed or waiting.item.key in self._backup:
+                continue
+            own_s = 0.0 if waiting.failing_since_s is None else now_s - waiting.failing_since_s
+            if max(bad_s, own_s) > 0 and max(bad_s, own_s) >= self._patience_s:
+                self._backup.add(waiting.item)
 
     def _gone(self, item: Item) -> None:
         if item.key in self._backed:
