@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
 
-from models.repositories import nodes, tenures, timeline
+from models.database import now_ms
+from models.repositories import grants, nodes, tenures, timeline
+from models.repositories.grants import Grant
 from models.tables import Recording
 from models.vocabulary.errors import NoWorkers
 from models.vocabulary.states import Role
 from scheduler import placement, rooms, weights
-from scheduler.placement import Seat
+from scheduler.placement import Ask, Seat
 
 MAX_SHOWN: Final = 200
 
@@ -90,6 +92,71 @@ def place(
         return None
     seating.taken(placed[0], weight)
     return Dispatch(placed[0], recording.sid, placed[1], shown(recording))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A tenure that a recording is to have, somewhere; `avoid` only if there is another node."""
+
+    recording: Recording
+    role: Role
+    avoid: Collection[str] = ()
+
+    @property
+    def weight(self) -> int:
+        return weights.FINALISER if self.role is Role.FINALISER else self.recording.weight
+
+    @property
+    def room(self) -> tuple[str, str] | None:
+        """The WHIP room whose units it needs."""
+        is_whip = self.role is not Role.FINALISER and rooms.is_whip(self.recording.spec["channel"])
+        return (self.recording.appid, self.recording.cname) if is_whip else None
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What became of wishes. One that is in neither lost its seat to another scheduler: it is tried again."""
+
+    placed: dict[str, Dispatch]
+    roomless: set[str]  # sids for which no node has room
+
+
+def place_all(session: Session, wishes: Sequence[Wish], *, deadline_ms: int) -> Placing:
+    """`place` of many, whose recordings' row locks the caller holds, with a few statements for all of them.
+
+    Seats are chosen from loads as they are seen, then the chosen nodes are locked, in one order for everybody, and the
+    choice is made again among them with loads that are exact. So no node is ever given more than it takes.
+    """
+    known = seats(session)
+    houses = rooms.rooms_of(session, {wish.room for wish in wishes if wish.room is not None}, known)
+    asks = [
+        Ask(wish.recording.sid, wish.weight, prefer=houses.get(wish.room, "") if wish.room else "", avoid=wish.avoid)
+        for wish in wishes
+        if wish.room is None or wish.room in houses
+    ]
+    seen = placement.seated(asks, known)
+    exact = _exact(session, set(seen.values()))
+    seated = placement.seated([ask for ask in asks if ask.key in seen], exact)
+    heads = timeline.reaches(session, seated)
+    chosen = [
+        Grant(w.recording, w.role, seated[w.recording.sid], w.weight, heads.get(w.recording.sid, 0))
+        for w in wishes
+        if w.recording.sid in seated
+    ]
+    epochs = grants.place_all(session, chosen, deadline_ms=deadline_ms)
+    placed = {
+        grant.recording.sid: Dispatch(grant.node, grant.recording.sid, epoch, shown(grant.recording))
+        for grant, epoch in zip(chosen, epochs, strict=True)
+    }
+    return Placing(placed, roomless={wish.recording.sid for wish in wishes} - seen.keys())
+
+
+def _exact(session: Session, names: Collection[str]) -> list[Seat]:
+    """These nodes' seats, exact from here to the end of the unit."""
+    now = now_ms(session)
+    held = [node for node in nodes.lock_all(session, names) if node.expires_ms > now]
+    loads = grants.loads(session, names)
+    return [rooms.seat_of(node, loads.get(node.name, 0)) for node in held]
 
 
 def shown(recording: Recording) -> str:

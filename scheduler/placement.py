@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 #: A node that left so many dispatches in a row unclaimed goes last: its worker hangs, or its queue is not read.
@@ -33,24 +33,43 @@ class Seat:
         return (self.used + weight) / self.capacity if self.capacity else float("inf")
 
 
-def ranked(seats: Iterable[Seat], weight: int, *, prefer: str = "", avoid: Collection[str] = ()) -> list[str]:
-    """The nodes that could take it, the best first.
-
-    `prefer` is the node where the recording's room is (its units need no network); `avoid` are nodes that just lost a
-    tenure of it. Both give way when there is no other: a busy node is worse than a far one, and a suspect node is
-    better than none. Ties go by name, so that every scheduler chooses alike.
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A seat that is wanted. `prefer` is the node where the recording's room is (its units need no network); `avoid` is
+    one that just lost a tenure of it. Both give way when there is no other: a busy node is worse than a far one, and a
+    suspect node is better than none.
     """
-    fitting = [seat for seat in seats if seat.open and seat.has_room_for(weight)]
-    fitting.sort(
-        key=lambda seat: (
-            seat.missed >= MISSED_GOES_LAST,
-            seat.name in avoid,
-            seat.name != prefer,
-            seat.load_with(weight),
-            seat.name,
-        )
-    )
-    return [seat.name for seat in fitting]
+
+    key: str
+    weight: int
+    prefer: str = ""
+    avoid: Collection[str] = ()
+
+    def finds(self, seat: Seat) -> bool:
+        return seat.open and seat.has_room_for(self.weight)
+
+    def order(self, seat: Seat) -> tuple[bool, bool, bool, float, str]:
+        """The least is the best. Ties go by name, so that every scheduler chooses alike."""
+        missed = seat.missed >= MISSED_GOES_LAST
+        return missed, seat.name in self.avoid, seat.name != self.prefer, seat.load_with(self.weight), seat.name
+
+
+def ranked(seats: Iterable[Seat], weight: int, *, prefer: str = "", avoid: Collection[str] = ()) -> list[str]:
+    """The nodes that could take it, the best first."""
+    ask = Ask("", weight, prefer, avoid)
+    return [seat.name for seat in sorted(filter(ask.finds, seats), key=ask.order)]
+
+
+def seated(asks: Iterable[Ask], seats: Iterable[Seat]) -> dict[str, str]:
+    """Who sits where, by the asks' keys: each takes the best seat that those before it have left. Who finds none is missing."""
+    left = {seat.name: seat for seat in seats}
+    found: dict[str, str] = {}
+    for ask in asks:
+        best = min(filter(ask.finds, left.values()), key=ask.order, default=None)
+        if best is not None:
+            found[ask.key] = best.name
+            left[best.name] = replace(best, used=best.used + ask.weight)
+    return found
 
 
 def choose_ingest(seats: Iterable[Seat]) -> str | None:

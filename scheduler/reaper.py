@@ -1,37 +1,38 @@
 """What the leader does: end dead tenures, and give every recording that nobody works on to somebody.
 
 Every statement is safe with two leaders (compare-and-set, row locks); leading only saves the work of doing it twice.
-Reaping and mourning are two units: a worker locks its recording before its tenure, so nobody may do it the other way.
+A node that dies leaves thousands of recordings: they are reaped, mourned and placed in batches, a unit of work each.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models import logs
-from models.database import Database, now_ms
-from models.repositories import nodes, notices, reaping, recordings, resources, rooms, tenures, timeline
+from models.database import Database
+from models.repositories import nodes, reaping, recordings, resources, rooms, timeline
 from models.repositories.reaping import Grant
-from models.repositories.tenures import HELD
 from models.settings import Settings
-from models.tables import Recording, Segment, Tenure
-from models.vocabulary.errors import NoWorkers, Overloaded, Poisoned, StateUnavailable
-from models.vocabulary.events import Event
-from models.vocabulary.states import Role, TenureState, Wanted, ended
-from scheduler import backoff, dispatch, endings, lookup
+from models.tables import Tenure
+from models.vocabulary.states import TenureState
+from scheduler import mourning
 from scheduler.broker import Broker
-from scheduler.dispatch import Dispatch, Seating
+from scheduler.dispatch import Dispatch
 from scheduler.relief import Relief
+from scheduler.unheld import Unheld
 from scheduler.watch import Watch
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 200
+BATCH: Final = 500
+MOST_BATCHES: Final = 20
+#: So long batch follows batch in one round.
+MOST_S: Final = 1.0
 GIVE_UP_EVERY_S: Final = 1.0
 RELIEF_EVERY_S: Final = 0.5
 CLEAN_EVERY_S: Final = 60.0
@@ -47,6 +48,7 @@ class Reaper:
         self._now_s = now_s
         ttl_s = settings.tenure_ttl_ms / 1000
         self._relief = Relief(database, broker, settings)
+        self._unheld = Unheld(database, broker, settings)
         self._watch = Watch(patience_s=3 * ttl_s, gap_s=ttl_s)
         self._watch_every_s = ttl_s / 4
         self._next: dict[str, float] = {}
@@ -55,7 +57,8 @@ class Reaper:
         """One round. Raises `StateUnavailable`; whatever it had not done is done by the next."""
         if self._due("watch", self._watch_every_s):
             with self._database.unit() as session:
-                self._watch.look(reaping.renewals(session), self._now_s())
+                held_too_long = reaping.renewals(session, beyond_ms=self._settings.tenure_ttl_ms)
+                self._watch.look(held_too_long, self._now_s())
                 _forgive(session)
         if may_reap:
             self.reap()
@@ -85,14 +88,39 @@ class Reaper:
 
     def reap(self) -> list[Grant]:
         """End tenures that were not claimed or not renewed in time. Returns them as they were."""
-        with self._database.unit() as session:
-            dead = reaping.reap(session, limit=BATCH, stuck=self._watch.stuck(self._now_s()))
-        for grant in dead:
-            with logs.bound(sid=grant.sid, epoch=grant.epoch):
-                log.warning("tenure reaped: %s on node %s was %s", grant.role.value, grant.node, grant.state.value)
-                with self._database.unit() as session:
-                    _mourn(session, grant)
+        dead: list[Grant] = []
+        for _ in self._batches():
+            with self._database.unit() as session:
+                some = reaping.reap(session, limit=BATCH, stuck=self._watch.stuck(self._now_s()))
+                heirs = mourning.mourn(session, some)
+            for grant in some:
+                with logs.bound(sid=grant.sid, epoch=grant.epoch):
+                    log.warning("tenure reaped: %s on node %s was %s", grant.role.value, grant.node, grant.state.value)
+            for sid, heir in heirs.items():
+                with logs.bound(sid=sid):
+                    log.warning("epoch %s goes on", heir)
+            dead += some
+            if len(some) < BATCH:
+                break
         return dead
+
+    def place_unheld(self) -> list[Dispatch]:
+        """Give recordings that nobody works on to a node, or end them. Returns what was dispatched."""
+        sent: list[Dispatch] = []
+        for _ in self._batches():
+            some, found = self._unheld.place(limit=BATCH)
+            sent += some
+            if found < BATCH:
+                break
+        return sent
+
+    def _batches(self) -> Iterator[None]:
+        """Again and again, but not for so long that the leader's lease runs out meanwhile."""
+        until_s = self._now_s() + MOST_S
+        for n in range(MOST_BATCHES):
+            if n and self._now_s() >= until_s:
+                return
+            yield
 
     def give_up(self) -> int:
         """What the dead owed, or had a place for, is lost once the grace is over: the live playlist goes on behind it.
@@ -109,111 +137,6 @@ class Reaper:
             log.warning("%s segments of dead tenures were never uploaded", lost, extra={"sid": sid})
             given_up += lost
         return given_up
-
-    # -- the unheld ---------------------------------------------------------------------------------------------
-
-    def place_unheld(self) -> list[Dispatch]:
-        """Give recordings that nobody works on to a node, or end them. Returns what was dispatched."""
-        with self._database.unit() as session:
-            sids = reaping.unheld(session, limit=BATCH)
-        sent, seating = [], Seating()
-        for sid in sids:
-            with logs.bound(sid=sid):
-                placed = self._place_one(sid, seating)
-            if placed is not None:
-                sent.append(placed)
-        return sent
-
-    def _place_one(self, sid: str, seating: Seating) -> Dispatch | None:
-        try:
-            with self._database.unit() as session:
-                placed = self._decide(session, sid, seating)
-        except StateUnavailable:
-            raise
-        except Exception:
-            # One recording that cannot be placed must not keep the others from their workers; it is tried again.
-            log.exception("not placed")
-            return None
-        if placed is not None:
-            log.info("dispatched to node %s, epoch %s", placed.node, placed.epoch)
-            self._broker.record(placed.node, placed.sid, placed.epoch, placed.shown)
-        return placed
-
-    def _decide(self, session: Session, sid: str, seating: Seating) -> Dispatch | None:
-        recording = recordings.lock(session, sid)
-        if recording is None or ended(recording.status):
-            return None
-        past = tenures.of(session, sid)
-        if any(tenure.state is not TenureState.ENDED for tenure in past):
-            return None  # another scheduler was faster
-        if recording.deaths >= backoff.GIVEN_UP_AFTER:
-            endings.fail(session, recording, Poisoned("it could not even be ended in order: its finalisers died"))
-            return None
-        if recording.deaths >= backoff.POISONED_AFTER and not lookup.is_ending(recording):
-            _poison(session, recording)
-            session.refresh(recording)
-        if ended(recording.status):
-            return None
-        claimed = any(tenure.owner is not None for tenure in past)
-        if lookup.is_ending(recording) and not claimed:
-            endings.exit_empty(session, recording)
-            return None
-        return self._dispatch(session, recording, past, seating)
-
-    def _dispatch(
-        self, session: Session, recording: Recording, past: list[Tenure], seating: Seating
-    ) -> Dispatch | None:
-        role = Role.FINALISER if lookup.is_ending(recording) else Role.PRIMARY
-        avoid = {past[-1].node} if past else set()
-        try:
-            deadline_ms = self._settings.dispatch_deadline_ms
-            placed = dispatch.place(session, recording, role, deadline_ms=deadline_ms, avoid=avoid, seating=seating)
-        except NoWorkers:
-            placed = None
-        claimed = any(tenure.owner is not None for tenure in past)
-        if placed is None:
-            _wait_for_room(session, recording, claimed=claimed)
-            return None
-        if role is Role.PRIMARY and claimed:
-            notices.say(session, recording.sid, Event.SESSION_FAILOVER, newUid=int(recording.spec["uid"]))
-        return placed
-
-
-def _wait_for_room(session: Session, recording: Recording, *, claimed: bool) -> None:
-    """What was recorded in part waits as long as it takes; what never began, until its caller has given it up."""
-    now = now_ms(session)
-    if not claimed and now >= recording.created_ms + backoff.ROOM_WITHIN_MS:
-        endings.fail(session, recording, Overloaded(f"no node had room within {backoff.ROOM_WITHIN_MS // 1000} s"))
-        return
-    recording.next_dispatch_ms = now + backoff.NO_ROOM_MS
-
-
-def _poison(session: Session, recording: Recording) -> None:
-    """Nobody records it any further. What there is is finalised; where there is nothing, it has failed."""
-    error = Poisoned()
-    if timeline.reach(session, recording.sid) == 0:
-        endings.fail(session, recording, error)
-        return
-    recordings.set_fault(session, recording.sid, endings.fault_of(error))
-    recordings.want(session, recording.sid, Wanted.STOP, error.reason)
-
-
-def _mourn(session: Session, grant: Grant) -> None:
-    """What the death of a tenure means for its recording, and for its node."""
-    recording = recordings.lock(session, grant.sid)
-    if recording is None or ended(recording.status):
-        return
-    if grant.state not in HELD:
-        nodes.missed(session, grant.node)
-        return
-    if (heir := tenures.promote(session, grant.sid)) is not None:
-        log.warning("epoch %s goes on", heir)
-        notices.say(session, recording.sid, Event.SESSION_FAILOVER, newUid=int(recording.spec["uid"]))
-        return
-    sliced = select(Segment.key).where(Segment.sid == grant.sid, Segment.epoch == grant.epoch).limit(1)
-    waited = grant.state is not TenureState.WARMING and recording.held_90k is not None  # on hold there are no slices
-    recording.deaths = 0 if waited or session.scalar(sliced) is not None else recording.deaths + 1
-    recording.next_dispatch_ms = now_ms(session) + backoff.after_deaths_ms(recording.deaths)
 
 
 def _forgive(session: Session) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -14,6 +15,8 @@ from scheduler import placement
 from scheduler.placement import Seat
 
 SCHEME: Final = "whip:"
+#: Rooms are forgotten after weeks: one that was in use an hour ago need not be written down again.
+LATELY_MS: Final = 3_600_000
 
 
 def is_whip(channel: str) -> bool:
@@ -46,3 +49,13 @@ def room(session: Session, appid: str, cname: str, seats: Sequence[Seat]) -> str
     if chosen is None:
         raise NoWorkers("no node with an ingest is up, so nobody can publish to this channel")
     return rooms.place(session, appid, cname, chosen, instead_of=held.node if held else None).node
+
+
+def rooms_of(session: Session, keys: Collection[tuple[str, str]], seats: Sequence[Seat]) -> dict[tuple[str, str], str]:
+    """`room` of many (appid, cname), in one order for everybody. One that no node can hold is missing."""
+    up = {seat.name for seat in seats if seat.ingest}
+    found = {key: node for key, node in rooms.used_lately(session, keys, LATELY_MS).items() if node in up}
+    for appid, cname in sorted(set(keys) - found.keys()):
+        with suppress(NoWorkers):
+            found[appid, cname] = room(session, appid, cname, seats)
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -70,6 +72,12 @@ def lock(session: Session, name: str) -> Node | None:
     return session.get(Node, name, populate_existing=True, with_for_update={"key_share": True})
 
 
+def lock_all(session: Session, names: Collection[str]) -> list[Node]:
+    """Many at once, in one order for everybody."""
+    mine = select(Node).where(Node.name.in_(names)).order_by(Node.name).with_for_update(key_share=True)
+    return list(session.scalars(mine, execution_options={"populate_existing": True})) if names else []
+
+
 def set_draining(session: Session, name: str, on: bool) -> bool:
     """Whether there is such a node."""
     return moved(session, update(Node).where(Node.name == name).values(draining=on).returning(Node.name)) is not None
@@ -81,9 +89,9 @@ def cordon(session: Session, name: str, on: bool, cause: str = "") -> bool:
     return moved(session, change.returning(Node.name)) is not None
 
 
-def missed(session: Session, name: str, reset: bool = False) -> None:
-    """Count a dispatch that it did not claim, or forget them all."""
-    run(session, update(Node).where(Node.name == name).values(missed=0 if reset else Node.missed + 1))
+def missed(session: Session, name: str, times: int = 1, *, reset: bool = False) -> None:
+    """Count dispatches that it did not claim, or forget them all."""
+    run(session, update(Node).where(Node.name == name).values(missed=0 if reset else Node.missed + times))
 
 
 def _found(session: Session, name: str) -> Node:

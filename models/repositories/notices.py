@@ -10,7 +10,7 @@ from sqlalchemy import func, literal, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from models.database import now_ms
-from models.repositories.statements import moved, run
+from models.repositories.statements import changed, moved, run
 from models.tables import App, Notice, NoticeAttempt, Recording
 from models.tables.base import db_now_ms
 from models.vocabulary import events
@@ -43,18 +43,7 @@ def tell(session: Session, sid: str, event: int, details: Mapping[str, Any]) -> 
     if row is None:
         return UNTOLD
     now, sequence = now_ms(session), int(row[0]) - 1
-    session.add(
-        Notice(
-            sid=sid,
-            sequence=sequence,
-            notice_id=str(uuid.uuid4()),
-            appid=appid,
-            event=event,
-            details=dict(details),
-            created_ms=now,
-            next_ms=now,
-        )
-    )
+    session.add(_notice(sid, sequence, appid, event, details, now))
     session.flush()
     return sequence
 
@@ -62,6 +51,33 @@ def tell(session: Session, sid: str, event: int, details: Mapping[str, Any]) -> 
 def say(session: Session, sid: str, event: Event, **fields: Any) -> int:
     """`tell`, with the event's own name in its details."""
     return tell(session, sid, event, events.details(event, fields))
+
+
+def say_all(session: Session, event: Event, fields: Mapping[str, Mapping[str, Any]]) -> None:
+    """`say` of many recordings, by sid, whose row locks the caller holds."""
+    listening = select(Recording.sid, App.appid).join(App, Recording.appid == App.appid)
+    listening = listening.where(Recording.sid.in_(fields), App.notice_url != "")
+    apps = dict(session.execute(listening).all())
+    if not apps:
+        return
+    count = update(Recording).where(Recording.sid.in_(apps)).values(notice_sequence=Recording.notice_sequence + 1)
+    now = now_ms(session)
+    for sid, count_ in changed(session, count.returning(Recording.sid, Recording.notice_sequence)):
+        session.add(_notice(sid, count_ - 1, apps[sid], event, events.details(event, fields[sid]), now))
+    session.flush()
+
+
+def _notice(sid: str, sequence: int, appid: str, event: int, details: Mapping[str, Any], now: int) -> Notice:
+    return Notice(
+        sid=sid,
+        sequence=sequence,
+        notice_id=str(uuid.uuid4()),
+        appid=appid,
+        event=event,
+        details=dict(details),
+        created_ms=now,
+        next_ms=now,
+    )
 
 
 def lease(session: Session, limit: int, *, for_ms: int, but_apps: Collection[str] = ()) -> list[Notice]:

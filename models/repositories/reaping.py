@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from models.repositories import recordings
 from models.repositories.tenures import HELD, OPEN, close
-from models.tables import Recording, Tenure
+from models.tables import Recording, Segment, Tenure
 from models.tables.base import db_now_ms
 from models.vocabulary.states import Role, TenureState
 
@@ -28,26 +29,46 @@ class Grant:
     until_90k: int | None
 
 
-def reap(session: Session, *, limit: int = 500, stuck: Collection[tuple[str, int]] = ()) -> list[Grant]:
+def reap(session: Session, *, limit: int = 500, stuck: Sequence[tuple[str, int]] = ()) -> list[Grant]:
     """End what was not claimed in time or not renewed in time, and the `stuck`: those that the caller, by its own
     monotonic clock, saw no renewal of in three TTL (a database clock that went back makes the dead immortal).
-    Rows that another unit holds are left for the next time.
+
+    Holds the row locks of their recordings from here on. What another unit holds is left for the next time.
     """
     over = Tenure.expires_ms < db_now_ms()
-    due = over | tuple_(Tenure.sid, Tenure.epoch).in_(list(stuck)) if stuck else over
-    found = select(Tenure).where(Tenure.state.in_(OPEN), due).limit(limit)
+    late = select(Tenure.sid).where(Tenure.state.in_(OPEN), over).limit(limit)
+    stuck = stuck[:limit]
+    sids = dict.fromkeys((*session.scalars(late), *(sid for sid, _ in stuck)))
+    held = [recording.sid for recording in recordings.lock_all(session, list(sids)[:limit], skip_locked=True)]
+    due = or_(over, tuple_(Tenure.sid, Tenure.epoch).in_(stuck)) if stuck else over
+    found = select(Tenure).where(Tenure.sid.in_(held), Tenure.state.in_(OPEN), due).order_by(Tenure.sid, Tenure.epoch)
     found = found.with_for_update(skip_locked=True).execution_options(populate_existing=True)
-    dead = [_grant(tenure) for tenure in session.scalars(found)]
-    unclaimed = [(g.sid, g.epoch) for g in dead if g.state not in HELD]
-    close(session, unclaimed, "nobody claimed it in time")
+    dead = [_grant(tenure) for tenure in session.scalars(found)] if held else []
+    close(session, [(g.sid, g.epoch) for g in dead if g.state not in HELD], "nobody claimed it in time")
     close(session, [(g.sid, g.epoch) for g in dead if g.state in HELD], "its lease ran out")
     return dead
 
 
-def renewals(session: Session) -> dict[tuple[str, int], int]:
-    """How often each held tenure was renewed: what the leader watches by its own clock, to name the `stuck`."""
+def renewals(session: Session, *, beyond_ms: int = 0) -> dict[tuple[str, int], int]:
+    """How often each held tenure was renewed whose lease ends later than so long from now: what the leader watches by
+    its own clock, to name the `stuck`. Beyond a TTL there is nothing, unless the database's clock went back.
+    """
     held = select(Tenure.sid, Tenure.epoch, Tenure.renewed).where(Tenure.state.in_(HELD))
+    held = held.where(Tenure.expires_ms > db_now_ms() + beyond_ms)
     return {(sid, epoch): renewed for sid, epoch, renewed in session.execute(held)}
+
+
+def survivors(session: Session, sids: Collection[str]) -> set[str]:
+    """Those recordings that another tenure still captures."""
+    held = select(Tenure.sid).where(Tenure.sid.in_(sids), Tenure.state.in_(HELD), Tenure.role != Role.FINALISER)
+    return set(session.scalars(held))
+
+
+def sliced(session: Session, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Which of these tenures have made a slice."""
+    made = select(Segment.key).where(Segment.sid == Tenure.sid, Segment.epoch == Tenure.epoch).exists()
+    mine = select(Tenure.sid, Tenure.epoch).where(tuple_(Tenure.sid, Tenure.epoch).in_(keys), made)
+    return {(sid, epoch) for sid, epoch in session.execute(mine)} if keys else set()
 
 
 def unheld(session: Session, *, limit: int = 500) -> list[str]:

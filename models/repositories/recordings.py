@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from models.database import now_ms
 from models.repositories.statements import changed, moved, run
@@ -84,6 +84,13 @@ def get(session: Session, sid: str) -> Recording | None:
 def lock(session: Session, sid: str) -> Recording | None:
     """With the row's lock (SQLite: the unit has locked the database already). Rows that refer to it may still be added."""
     return session.get(Recording, sid, populate_existing=True, with_for_update={"key_share": True})
+
+
+def lock_all(session: Session, sids: Collection[str], *, skip_locked: bool = False) -> list[Recording]:
+    """Many at once, in one order for everybody; `skip_locked`: without those that another unit holds. Secrets stay behind."""
+    mine = select(Recording).where(Recording.sid.in_(sids)).order_by(Recording.sid).options(defer(Recording.secrets))
+    mine = mine.with_for_update(key_share=True, skip_locked=skip_locked)
+    return list(session.scalars(mine, execution_options={"populate_existing": True})) if sids else []
 
 
 def for_app(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from models.database import now_ms
@@ -27,6 +28,13 @@ def place(session: Session, appid: str, cname: str, node: str, *, instead_of: st
 
 def find(session: Session, appid: str, cname: str) -> RoomPlace | None:
     return session.get(RoomPlace, (appid, cname), populate_existing=True)
+
+
+def used_lately(session: Session, keys: Collection[tuple[str, str]], within_ms: int) -> dict[tuple[str, str], str]:
+    """The nodes of those of these rooms (appid, cname) that were in use so shortly ago."""
+    mine = select(RoomPlace.appid, RoomPlace.cname, RoomPlace.node)
+    mine = mine.where(tuple_(RoomPlace.appid, RoomPlace.cname).in_(keys), RoomPlace.used_ms > db_now_ms() - within_ms)
+    return {(appid, cname): node for appid, cname, node in session.execute(mine)} if keys else {}
 
 
 def touch(session: Session, appid: str, cname: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.vocabulary import errors as e
 from models.vocabulary.spec import FolderStore, Mode, RecordingSpec, Selection, VideoSpec
 from scheduler import backoff, faults, placement, weights
-from scheduler.placement import Seat
+from scheduler.placement import Ask, Seat
 from scheduler.watch import Watch
 
 seats = st.lists(
@@ -55,6 +57,18 @@ def test_the_ranking_goes_by_misses_then_suspicion_then_the_room_then_load() -> 
     ]
     ranked = placement.ranked(nodes, 20, prefer="room", avoid={"suspect"})
     assert ranked == ["room", "idle", "busy", "suspect", "missed"]
+
+
+@given(seats, st.lists(st.tuples(st.integers(1, 200), st.sampled_from("abc")), max_size=8))
+def test_many_are_seated_as_one_after_the_other_would_be(nodes: list[Seat], asked: list[tuple[int, str]]) -> None:
+    asks = [Ask(str(n), weight, prefer, avoid={"b"}) for n, (weight, prefer) in enumerate(asked)]
+    found = placement.seated(asks, nodes)
+    left = list(nodes)
+    for ask in asks:
+        first = next(iter(placement.ranked(left, ask.weight, prefer=ask.prefer, avoid=ask.avoid)), None)
+        assert found.get(ask.key) == first
+        left = [replace(s, used=s.used + ask.weight) if s.name == first else s for s in left]
+    assert all(seat.used <= max(seat.capacity, before.used) for seat, before in zip(left, nodes, strict=True))
 
 
 def test_a_new_room_goes_to_an_open_ingest() -> None:

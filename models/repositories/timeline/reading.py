@@ -27,6 +27,12 @@ def reach(session: Session, sid: str) -> int:
     return session.scalar(select(func.max(Track.head_90k)).where(Track.sid == sid)) or 0
 
 
+def reaches(session: Session, sids: Collection[str]) -> dict[str, int]:
+    """`reach` of many; one of which nothing is in the timeline yet is missing."""
+    heads = select(Track.sid, func.max(Track.head_90k)).where(Track.sid.in_(sids)).group_by(Track.sid)
+    return dict(session.execute(heads).all())
+
+
 def streams(session: Session, sid: str) -> list[tuple[str, int]]:
     """Tracks of which a store has something, with the tick at which that begins."""
     first = select(Segment.track, func.min(Segment.start_90k)).where(Segment.sid == sid)
