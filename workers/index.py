@@ -83,6 +83,7 @@ def _track(session: Session, sid: str, track: str, playlist: str) -> dict[str, A
                 "bytes": s.bytes,
                 "md5": s.md5,
             }
+            | ({"shape": s.shape} if s.shape else {})
             for s in segments
         ],
         "holes": [

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 from sqlalchemy.orm import Session
 
-from farm.operators import checks, doors, rows, tables
+from farm.operators import checks, doors, merging, rows, tables
 from models.database import now_ms
 from models.repositories import files, overview, tenures, timeline
 from models.repositories import nodes as node_rows
@@ -132,4 +132,4 @@ def _set(folder: Path | None, node: str, change: Callable[[Session], bool], done
     click.echo(f"{node} {done}")
 
 
-COMMANDS: Final = (ps, show, *checks.COMMANDS, jobs, nodes, cordon, uncordon, drain, undrain)
+COMMANDS: Final = (ps, show, *checks.COMMANDS, *merging.COMMANDS, jobs, nodes, cordon, uncordon, drain, undrain)

@@ -49,7 +49,7 @@ def _copied(source: InputContainer, out: Path, opened: journal.Opened) -> Closed
     units = _units(source, stream)
     if len(units) < 2:
         return None
-    ticks = [_tick(unit, opened.start_90k) for unit in units]
+    ticks = [tick_of(unit, opened.start_90k) for unit in units]
     end_90k = max(edge(ticks[-1]), edge(max(ticks[:-1])) + TICKS_PER_MS)
     reordered = ticks != sorted(ticks)
     is_video = isinstance(stream, VideoStream)
@@ -75,7 +75,7 @@ def _units(source: InputContainer, stream: VideoStream | AudioStream) -> list[Pa
     return found
 
 
-def _tick(unit: Packet[Any], near_90k: int) -> int:
+def tick_of(unit: Packet[Any], near_90k: int) -> int:
     """On the recording's clock; 33 bits of it are in mpegts."""
     assert unit.time_base is not None
     tick = round(cast(int, unit.pts) * unit.time_base * TICKS_PER_S) - LEAD_90K
