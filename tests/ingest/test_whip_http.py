@@ -123,7 +123,7 @@ def test_an_accepted_offer_has_answer_session_url_and_tag_and_offers_loopback_on
         answer = await http.post(endpoint(ingest, "alice"), content=await offer(), headers=bearer())
         session = httpx.URL(endpoint(ingest, "alice")).join(answer.headers["Location"])
         assert len(ingest.whip.publishers) == 1
-        assert (await http.patch(session, content="a=candidate")).status_code == 405
+        assert (await http.put(session, content="a=candidate")).status_code == 405
         assert (await http.delete(session)).status_code == 200
         assert ingest.whip.publishers == []
         assert (await http.delete(session)).status_code == 404

@@ -1,5 +1,5 @@
-"""The private names of aiortc and aioice that tap.py and ice.py stand on. A failure here means: read the new version's
-receiver and ICE code against these two files before the range in pyproject.toml is widened."""
+"""The private names of aiortc and aioice that tap.py, ice.py and icesession.py stand on. A failure here means: read the
+new version's receiver and ICE code against these files before the range in pyproject.toml is widened."""
 
 from __future__ import annotations
 
@@ -88,3 +88,20 @@ def test_names_and_other_transports_leave_an_offer() -> None:
         "a=sendonly",
     ]
     assert ice.without_names("\r\n".join(lines)).splitlines() == [lines[0], lines[1], lines[5]]
+
+
+def test_a_transport_and_its_ice_session_hold_each_other_by_what_a_restart_replaces() -> None:
+    from aiortc.rtcdtlstransport import RTCDtlsTransport
+    from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
+
+    async def attributes() -> tuple[set[str], set[str]]:
+        transport = RTCIceTransport(RTCIceGatherer([]))
+        return set(vars(transport)), set(vars(transport._connection))
+
+    of_transport, of_session = asyncio.run(attributes())
+    assert of_transport >= {"_connection", "_recv", "_send"}
+    assert of_session >= {"_queue", "_event_waiter", "_protocols"}
+    assert "self._queue.get()" in inspect.getsource(aioice.ice.Connection.recvfrom)
+    assert "self._queue.put_nowait((data" in inspect.getsource(aioice.ice.Connection.data_received)
+    assert "self._connection.get_event()" in inspect.getsource(RTCIceTransport._monitor)
+    assert "self.transport._recv()" in inspect.getsource(RTCDtlsTransport)

@@ -11,12 +11,15 @@ from typing import Final
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
+from aiortc.rtcicetransport import RTCIceTransport, candidate_from_aioice
 
 from models.vocabulary.channel import Track, TrackKind, TrackSource, Unit, User
 from models.vocabulary.errors import BadBody
 from workers.ingest.room import Room
 from workers.ingest.startrate import with_start_rate
 from workers.webrtc import ice
+from workers.webrtc.fragment import Fragment, ufrag_of
+from workers.webrtc.icesession import SecondSession
 from workers.webrtc.payload import VIDEO_CODECS
 from workers.webrtc.senderclock import SenderClock
 from workers.webrtc.tap import Drops, Tap
@@ -66,6 +69,8 @@ class Publisher:
         self._born = self._heard_at = now()
         self._joined = False
         self._replaced = False
+        self._remote_ufrag = ""
+        self._moving: asyncio.Task[None] | None = None
         self.etag = ""
 
     async def answer(self, offer_sdp: str) -> str:
@@ -82,10 +87,36 @@ class Publisher:
         except (ValueError, InvalidAccessError, InvalidStateError, OperationError, AssertionError, KeyError) as error:
             # aiortc's parser meets a malformed offer with whatever its line of code raises
             raise BadBody(f"the SDP offer cannot be taken ({type(error).__name__})") from error
-        transport = transceivers[0].receiver.transport.transport
+        transport = self._transport
         ice.on_check(transport, self.heard)
-        self.etag = ice.ufrag(transport)
+        self.etag, self._remote_ufrag = ice.ufrag(transport), ufrag_of(offer_sdp)
         return with_start_rate(self._connection.localDescription.sdp)
+
+    def restarts(self, fragment: Fragment) -> bool:
+        """Whether its credentials are those of another ICE session than ours with this publisher."""
+        return fragment.ufrag not in ("", self._remote_ufrag)
+
+    async def trickle(self, fragment: Fragment) -> None:
+        """More candidates of this session."""
+        for candidate in fragment.candidates:
+            await self._transport.addRemoteCandidate(candidate_from_aioice(candidate))
+
+    async def restart(self, fragment: Fragment) -> Fragment:
+        """Begin another ICE session with theirs (RFC 9725 §4.3.3); the newest asked for wins. Ours."""
+        session = SecondSession(self._transport)
+        ours = await session.gather()
+        session.on_check(self.heard)
+        if self._moving is not None:
+            self._moving.cancel()
+        self.etag, self._remote_ufrag = ours.ufrag, fragment.ufrag
+        self._moving = asyncio.create_task(self._move(session, fragment))
+        return ours
+
+    @property
+    def bundle(self) -> tuple[str, str]:
+        """Mid and kind of the media section that the others are bundled with."""
+        first = self._connection.getTransceivers()[0]
+        return first.mid or "0", first.kind
 
     async def tick(self) -> None:
         """Every 20 ms."""
@@ -103,6 +134,9 @@ class Publisher:
 
     async def close(self) -> None:
         self.leave()
+        if self._moving is not None:
+            self._moving.cancel()
+            await asyncio.gather(self._moving, return_exceptions=True)
         await self._connection.close()
 
     def leave(self) -> None:
@@ -131,6 +165,19 @@ class Publisher:
 
     def unit(self, unit: Unit) -> None:
         self.room.unit(unit)
+
+    @property
+    def _transport(self) -> RTCIceTransport:
+        """All media goes over one."""
+        return self._connection.getTransceivers()[0].receiver.transport.transport
+
+    async def _move(self, session: SecondSession, theirs: Fragment) -> None:
+        try:
+            await session.take_over(theirs)
+        except (ConnectionError, TimeoutError) as error:
+            log.info("publisher %s stays where it was: %s", self.user.id, error or "no answer")
+        else:
+            log.info("publisher %s of %s comes another way", self.user.id, self.room.name.cname)
 
     def _source_of(self, tap: Tap, kind: TrackKind) -> TrackSource:
         """WHIP does not say what a track shows: the first picture is taken for the camera, a second for a screen."""

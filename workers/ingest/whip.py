@@ -1,8 +1,7 @@
 """WHIP (RFC 9725): publishers come by HTTP with an SDP offer and get an answer.
 
-POST /whip/{appid}/{cname}/{uid} → 201 with the answer and the session's URL; DELETE of that URL ends it. Trickle ICE
-and ICE restarts are not taken (405): all our candidates are in the answer, and the publisher's are learned from its
-checks. `GET /rooms` and `GET /healthz` are the farm's own.
+POST /whip/{appid}/{cname}/{uid} → 201 with the answer and the session's URL; DELETE of that URL ends it, PATCH brings
+more candidates or restarts ICE. `GET /rooms` and `GET /healthz` are the farm's own.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from models.vocabulary.channel import User
 from models.vocabulary.errors import BadBody, BadParameter, Overloaded, ReelyardError, Unauthorized, WorkerNotFound
 from workers.ingest.publisher import Patience, Publisher, close_all
 from workers.ingest.room import MAX_PUBLISHERS, RoomName, Rooms
+from workers.webrtc import fragment
 from workers.webrtc.tap import Drops
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class Whip:
             routes=[
                 Route(sessions, _answering(self._publish), methods=["POST"]),
                 Route(sessions, _answering(self._delete), methods=["DELETE"]),
+                Route(sessions, _answering(self._patch), methods=["PATCH"]),
                 Route(sessions, self._options, methods=["OPTIONS"]),
                 Route("/rooms", _answering(self._list), methods=["GET"]),
                 Route("/healthz", self._health, methods=["GET"]),
@@ -99,7 +100,7 @@ class Whip:
 
     async def _publish(self, request: Request) -> Response:
         name, uid = self._admitted(request)
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() != _SDP_TYPE:
+        if _content_type(request) != _SDP_TYPE:
             return PlainTextResponse(f"the body must be {_SDP_TYPE}", 415)
         offer = await _body(request)
         if len(self._publishers) >= MAX_PUBLISHERS:
@@ -117,12 +118,33 @@ class Whip:
         return Response(answer, 201, headers, media_type=_SDP_TYPE)
 
     async def _delete(self, request: Request) -> Response:
+        await self._found(request).close()
+        return Response(status_code=200)
+
+    async def _patch(self, request: Request) -> Response:
+        """RFC 9725 §4.3: which session a fragment is for is said by If-Match, and by its credentials."""
+        publisher = self._found(request)
+        if _content_type(request) != fragment.TYPE:
+            return PlainTextResponse(f"the body must be {fragment.TYPE}", 415)
+        wanted = request.headers.get("if-match", "")
+        if not wanted:
+            return PlainTextResponse("If-Match is missing: the session's ETag, or * to restart ICE", 428)
+        if wanted not in ("*", f'"{publisher.etag}"'):
+            return PlainTextResponse("this is not the ICE session any more", 412)
+        theirs = fragment.parsed(await _body(request))
+        if not publisher.restarts(theirs):
+            await publisher.trickle(theirs)
+            return Response(status_code=204)
+        ours = fragment.rendered(await publisher.restart(theirs), *publisher.bundle)
+        return Response(ours, 200, {"ETag": f'"{publisher.etag}"'}, media_type=fragment.TYPE)
+
+    def _found(self, request: Request) -> Publisher:
+        """By the session's URL, which nobody else knows."""
         parts = _parts(request)
         publisher = self._publishers.get(parts[-1])
         if publisher is None or parts != _session(publisher):
             raise WorkerNotFound("no such session")
-        await publisher.close()
-        return Response(status_code=200)
+        return publisher
 
     async def _list(self, request: Request) -> Response:
         if not _is_local(request):
@@ -182,6 +204,10 @@ def _parts(request: Request) -> list[str]:
 
 def _session(publisher: Publisher) -> list[str]:
     return [*publisher.room.name, publisher.user.id, publisher.id]
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def _token(request: Request) -> str:

@@ -16,7 +16,7 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.rtcicetransport import RTCIceTransport
 
 #: A browser on a host with many networks offers some 20; each is a target that our socket sends checks to.
-_MAX_CANDIDATES: Final = 32
+MAX_CANDIDATES: Final = 32
 
 
 def keep_to(addresses: Sequence[str]) -> None:
@@ -47,13 +47,13 @@ def without_names(sdp: str) -> str:
             continue
         if line.startswith("a=candidate:"):
             candidates += 1
-            if candidates > _MAX_CANDIDATES or not _is_udp_address(line):
+            if candidates > MAX_CANDIDATES or not is_udp_address(line):
                 continue
         kept.append(line)
     return "\r\n".join(kept) + "\r\n"
 
 
-def _is_udp_address(candidate_line: str) -> bool:
+def is_udp_address(candidate_line: str) -> bool:
     fields = candidate_line.split()
     if len(fields) < 8 or fields[2].lower() != "udp":
         return False
@@ -66,7 +66,11 @@ def _is_udp_address(candidate_line: str) -> bool:
 
 def on_check(transport: RTCIceTransport, heard: Callable[[], None]) -> None:
     """Call `heard` at each connectivity check of the peer: its sign of life also while it sends no media (RFC 7675)."""
-    connection = transport._connection
+    watch_checks(transport._connection, heard)
+
+
+def watch_checks(connection: aioice.ice.Connection, heard: Callable[[], None]) -> None:
+    """As `on_check`, of one ICE session."""
     received = connection.request_received
 
     def request_received(message: Any, addr: tuple[str, int], protocol: Any) -> None:

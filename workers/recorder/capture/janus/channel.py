@@ -1,8 +1,8 @@
 """The channel of Janus' VideoRoom (1.x). The recorder is no participant: nobody in the room sees it or hears of it.
 
 Janus puts its own sender reports in the place of the publishers', all on its host's clock: that clock is the room's,
-and two recorders of one room find the same zero on it. Who is there is read from the room's list; that
-a user's own media ended is told at once. A broken connection is made again for as long as the recording wants it.
+and two recorders of one room find the same zero on it. Who is there is read from the room's list; that a user's own
+media ended is told at once. A broken connection is made again for as long as the recording wants it.
 """
 
 from __future__ import annotations
