@@ -222,7 +222,7 @@ def channel(clock: RealClock | None = None) -> JanusChannel:
 
 
 def room_at(cname: str = ROOM, *, token: str = "", anchored: bool = False, where: str = ADDRESS) -> Room:
-    return Room(where, "app", cname, "recorder", 0, {"token": token}, anchored)
+    return Room(where, "app", cname, "recorder", 0, credentials={"token": token}, anchored=anchored)
 
 
 def at_janus(

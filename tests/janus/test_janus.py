@@ -15,16 +15,18 @@ from models.vocabulary import pipe
 from models.vocabulary.channel import EventKind, Layer, TrackKind, Unit
 from models.vocabulary.errors import ChannelAddressInvalid, ChannelError, ChannelRefused, ChannelUnreachable
 from models.vocabulary.spec import LayoutKind, LayoutSpec, VideoSpec
+from tests.capture.conformance import sizes
 from tests.capture.kept import keeping
 from tests.ingest.rigs import until
 from tests.janus.server import ADDRESS, Control, JanusPublisher, JanusServer, at_janus, channel, room_at
+from tests.janus.simulcast import SimulcastPublisher
 from tests.recorder.virtual import Run, spec
 from workers.recorder.capture.janus.channel import JanusChannel
 from workers.recorder.clock import RealClock
 from workers.recorder.mixer.geometry import best_fit_cells, pixels
 from workers.synthetic.marker import View
 from workers.synthetic.media import AudioLoop, VideoLoop
-from workers.synthetic.plan import MediaPlan
+from workers.synthetic.plan import MediaPlan, VideoCodec
 
 pytestmark = pytest.mark.usefixtures("janus")
 
@@ -171,6 +173,28 @@ def test_asking_for_another_layer_loses_no_unit(tmp_path: Path) -> None:
                 count = len(units)
                 await until(partial(_longer, units, count + 5))
             assert all(round((b.t - a.t) * 15) == 1 for a, b in itertools.pairwise(units))
+        await alice.close()
+
+    at_janus(tmp_path, story)
+
+
+@pytest.mark.parametrize("codec", ["vp8", pytest.param("h264", marks=pytest.mark.slow)])
+def test_of_a_simulcast_publisher_comes_the_layer_that_is_asked_for(tmp_path: Path, codec: VideoCodec) -> None:
+    sizes_sent = ((80, 46), (160, 90), (320, 180))
+    plans = [MediaPlan(1, codec, *size, 15, loop_s=2) for size in sizes_sent]
+
+    async def story(server: JanusServer, control: Control) -> None:
+        alice = SimulcastPublisher("alice", plans)
+        await alice.open()
+        async with keeping(channel(), room_at()) as kept:
+            await until(lambda: kept.of("alice", TrackKind.VIDEO))
+            [track] = kept.tracks_of("alice", TrackKind.VIDEO)
+            units = kept.units[track.id]
+            for layer, size in ((Layer.HIGH, sizes_sent[2]), (Layer.LOW, sizes_sent[0]), (Layer.HIGH, sizes_sent[2])):
+                await kept.channel.subscribe(track.id, units.append, layer)
+                await until(lambda size=size: sizes(units)[-5:] == [size] * 5)  # type: ignore[misc]  # bound at once
+        assert len(sizes(units)) >= len(units) - 1, "each picture decodes"
+        assert all(0 < b.t - a.t < 0.5 for a, b in itertools.pairwise(units)), "and time goes on"
         await alice.close()
 
     at_janus(tmp_path, story)
