@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import secrets as chance
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ARRAY, Integer, String, cast, column, func, literal, select, tuple_, update
+from sqlalchemy import ARRAY, Integer, String, Update, bindparam, cast, column, func, select, tuple_, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import FromClause
 
@@ -21,7 +22,7 @@ from models.repositories import nodes, recordings
 from models.repositories.statements import changed, moved, run
 from models.settings import settings
 from models.tables import Node, Recording, Tenure, Track
-from models.tables.base import db_now_ms
+from models.tables.base import Base, db_now_ms
 from models.vocabulary import states
 from models.vocabulary.errors import InvalidOperation, WorkerNotFound
 from models.vocabulary.spec import RecordingSpec, Secrets
@@ -34,7 +35,17 @@ OPEN: Final = (TenureState.RESERVED, TenureState.DISPATCHED, *HELD)
 #: Roles whose placing makes them the writer at once; a successor or standby becomes it later.
 WRITERS: Final = (Role.PRIMARY, Role.FINALISER)
 _NAMES: Final = ("sid", "epoch", "owner", "gen")
+_SAID: Final = tuple(f"said_{name}" for name in _NAMES)
 _KINDS: Final = (String, Integer, String, Integer)
+#: In no sid and no nonce.
+_SEPARATOR: Final = "\x1f"
+#: Renewals are most of what a large farm asks of its database: tables, not objects.
+_TENURE: Final = Base.metadata.tables["tenure"]
+_RECORDING: Final = Base.metadata.tables["recording"]
+_ANSWER: Final = (
+    *(_TENURE.c[name] for name in ("sid", "epoch", "state", "until_90k", "observed_gen")),
+    *(_RECORDING.c[name] for name in ("wanted", "wanted_gen", "wanted_cause", "writer_epoch")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,9 @@ class Alive:
     observed_gen: int
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(NamedTuple):
+    """A named tuple, for there are tens of thousands a second."""
+
     sid: str
     epoch: int
     wanted: Wanted
@@ -250,23 +262,16 @@ def renew(
     if not alive:
         return []
     said = [(a.sid, a.epoch, a.owner, a.observed_gen) if isinstance(a, Alive) else a for a in alive]
-    v = _rows(session, said)
-    held = update(Tenure).where(
-        Tenure.sid == v.c.sid, Tenure.epoch == v.c.epoch, Tenure.owner == v.c.owner, Tenure.node == node
-    )
-    held = held.where(Tenure.state.in_(HELD)).values(
-        expires_ms=db_now_ms() + ttl_ms, observed_gen=v.c.gen, renewed=Tenure.renewed + 1
-    )
-    mine = (Tenure.sid, Tenure.epoch, Tenure.state, Tenure.until_90k, Tenure.observed_gen)
-    wish = (Recording.wanted, Recording.wanted_gen, Recording.wanted_cause, Recording.writer_epoch)
+    given: dict[str, Any] = {"on_node": node, "for_ms": ttl_ms}
     if session.get_bind().dialect.name == "postgresql":
-        rows = changed(session, held.where(Recording.sid == Tenure.sid).returning(*mine, *wish))
+        texts = (_SEPARATOR.join(map(str, values)) for values in zip(*said, strict=True))
+        rows = session.execute(_renewal("postgresql"), given | dict(zip(_SAID, texts, strict=True))).all()
     else:  # SQLite returns columns of the updated table only; the unit holds the database's lock meanwhile
-        held_keys = [(row.sid, row.epoch) for row in changed(session, held.returning(Tenure.sid, Tenure.epoch))]
-        rows = _joined(session, held_keys, (*mine, *wish))
+        moved_ = session.execute(_renewal("sqlite"), given | {"said": json.dumps(said)})
+        rows = _joined(session, [(sid, epoch) for sid, epoch in moved_.all()])
     stale = {row.sid for row in rows if row.wanted_gen != row.observed_gen}
     specs = _specs(session, stale) if stale else {}
-    return [_renewed(row, specs.get(row.sid, (None, None)), ttl_ms) for row in rows]
+    return [_renewed(row, specs, ttl_ms) for row in rows]
 
 
 def end(session: Session, sid: str, epoch: int, owner: str, cause: str) -> bool:
@@ -328,14 +333,32 @@ def _key(sid: str, epoch: int) -> tuple[Any, Any]:
     return Tenure.sid == sid, Tenure.epoch == epoch
 
 
-def _rows(session: Session, said: Sequence[tuple[str, int, str, int]]) -> FromClause:
-    """The rows as one parameter each column, so that the statement's text does not depend on how many there are."""
-    if session.get_bind().dialect.name == "postgresql":
-        values = zip(*said, strict=True)
-        arrays: list[Any] = [cast(list(column_), ARRAY(kind)) for column_, kind in zip(values, _KINDS, strict=True)]
-        columns: list[Any] = [column(name, kind) for name, kind in zip(_NAMES, _KINDS, strict=True)]
-        return func.unnest(*arrays).table_valued(*columns, name="v").render_derived()
-    each = func.json_each(literal(json.dumps(said))).table_valued("value", name="each")
+@cache
+def _renewal(dialect: str) -> Update:
+    """One statement, whose text does not depend on how many there are, made once."""
+    v = _said_to_postgresql() if dialect == "postgresql" else _said_to_sqlite()
+    same = [_TENURE.c[name] == v.c[name] for name in ("sid", "epoch", "owner")]
+    held = update(_TENURE).where(*same, _TENURE.c.node == bindparam("on_node"), _TENURE.c.state.in_(HELD))
+    held = held.values(
+        expires_ms=db_now_ms() + bindparam("for_ms", type_=Integer),
+        observed_gen=v.c.gen,
+        renewed=_TENURE.c.renewed + 1,
+    )
+    if dialect == "postgresql":
+        return held.where(_RECORDING.c.sid == _TENURE.c.sid).returning(*_ANSWER)
+    return held.returning(_TENURE.c.sid, _TENURE.c.epoch)
+
+
+def _said_to_postgresql() -> FromClause:
+    """A text for each column. Not arrays: the driver would spell them out element by element."""
+    texts = [func.string_to_array(bindparam(name, type_=String), _SEPARATOR) for name in _SAID]
+    arrays: list[Any] = [cast(text, ARRAY(kind)) for text, kind in zip(texts, _KINDS, strict=True)]
+    columns: list[Any] = [column(name, kind) for name, kind in zip(_NAMES, _KINDS, strict=True)]
+    return func.unnest(*arrays).table_valued(*columns, name="v").render_derived()
+
+
+def _said_to_sqlite() -> FromClause:
+    each = func.json_each(bindparam("said", type_=String)).table_valued("value", name="each")
     fields: list[Any] = [
         cast(func.json_extract(each.c.value, f"$[{n}]"), kind).label(name)
         for n, (name, kind) in enumerate(zip(_NAMES, _KINDS, strict=True))
@@ -343,9 +366,9 @@ def _rows(session: Session, said: Sequence[tuple[str, int, str, int]]) -> FromCl
     return select(*fields).subquery("v")
 
 
-def _joined(session: Session, keys: Sequence[tuple[str, int]], columns: tuple[Any, ...]) -> list[Any]:
-    both = select(*columns).join(Recording, Recording.sid == Tenure.sid)
-    return list(session.execute(both.where(tuple_(Tenure.sid, Tenure.epoch).in_(keys)))) if keys else []
+def _joined(session: Session, keys: Sequence[tuple[str, int]]) -> list[Any]:
+    both = select(*_ANSWER).join(_RECORDING, _RECORDING.c.sid == _TENURE.c.sid)
+    return list(session.execute(both.where(tuple_(_TENURE.c.sid, _TENURE.c.epoch).in_(keys)))) if keys else []
 
 
 def _specs(session: Session, sids: Collection[str]) -> dict[str, tuple[RecordingSpec, Secrets]]:
@@ -357,17 +380,7 @@ def _secrets(kept: dict[str, Any] | None) -> Secrets:
     return Secrets.model_validate(kept or {})  # wiped: the last upload is proven, nobody needs them
 
 
-def _renewed(row: Any, news: tuple[RecordingSpec | None, Secrets | None], ttl_ms: int) -> Renewed:
-    return Renewed(
-        sid=row.sid,
-        epoch=row.epoch,
-        wanted=row.wanted,
-        wanted_gen=row.wanted_gen,
-        wanted_cause=row.wanted_cause,
-        spec=news[0] if row.wanted_gen != row.observed_gen else None,
-        secrets=news[1] if row.wanted_gen != row.observed_gen else None,
-        state=row.state,
-        until_90k=row.until_90k,
-        writer=row.writer_epoch == row.epoch,
-        for_ms=ttl_ms,
-    )
+def _renewed(row: Any, specs: Mapping[str, tuple[RecordingSpec, Secrets]], ttl_ms: int) -> Renewed:
+    sid, epoch, state, until_90k, observed, wanted, gen, cause, writer = row
+    spec, kept = specs.get(sid, (None, None)) if gen != observed else (None, None)
+    return Renewed(sid, epoch, wanted, gen, cause, spec, kept, state, until_90k, writer == epoch, ttl_ms)
