@@ -63,12 +63,14 @@ class UserVerdict:
     frames_lost: int  # output frames' worth of his pictures that never appeared
     frames_doubled: int  # a picture shown again where a newer one was due
     frames_backward: int
+    still_s: float  # the longest time for which one and the same picture stood, or none could be read
     beeps_due: int
     beeps_found: int
     seconds_lost: int  # by the codes heard
     seconds_doubled: int
     av_offset_ms: float | None  # median of flash − beep; positive: the picture is late
-    offset_s: float | None  # his zero on the recording clock, modulo his loop
+    offset_s: float | None  # his zero on the recording clock, modulo his loop, as the pictures show it
+    heard_offset_s: float | None  # the same as the beeps tell it, modulo a second
 
     @property
     def flashes_found_pct(self) -> float:
@@ -115,12 +117,14 @@ def judge_user(watched: Watched, seen: Sequence[Sighting], beeps: Sequence[Beep]
         frames_lost=lost,
         frames_doubled=doubled,
         frames_backward=backward,
+        still_s=_still_s(watched, read_ones, out_fps),
         beeps_due=len(due),
         beeps_found=_matched(due, [beep.at_s for beep in beeps], FLASH_FRAMES / out_fps),
         seconds_lost=sum(step - 1 for step in again if step > 1),
         seconds_doubled=sum(step == 0 for step in again),
         av_offset_ms=median(pairs) if pairs else None,
         offset_s=offset_s,
+        heard_offset_s=_middle([beep.at_s for beep in heard], 1.0),
     )
 
 
@@ -138,13 +142,18 @@ def flash_times(seen: Sequence[Sighting], fps: int) -> list[float]:
 
 def _offset_s(watched: Watched, read_ones: Sequence[tuple[float, int]]) -> float | None:
     """Where his zero lies, modulo the loop: the circular median of place − number / fps."""
-    if not read_ones:
+    return _middle([at_s - number / watched.fps for at_s, number in read_ones], watched.loop_s)
+
+
+def _middle(times_s: Sequence[float], turn_s: float) -> float | None:
+    """Circular median."""
+    if not times_s:
         return None
-    offsets = np.array([at_s - number / watched.fps for at_s, number in read_ones])
-    turn = 2 * np.pi / watched.loop_s
-    middle = float(np.angle(np.exp(1j * turn * offsets).mean())) / turn
-    apart = (offsets - middle + watched.loop_s / 2) % watched.loop_s - watched.loop_s / 2
-    return (middle + float(np.median(apart))) % watched.loop_s
+    times = np.array(times_s)
+    turn = 2 * np.pi / turn_s
+    middle = float(np.angle(np.exp(1j * turn * times).mean())) / turn
+    apart = (times - middle + turn_s / 2) % turn_s - turn_s / 2
+    return (middle + float(np.median(apart))) % turn_s
 
 
 def _seconds_due(watched: Watched, offset_s: float | None) -> list[float]:
@@ -166,6 +175,16 @@ def _matched(due: Sequence[float], found: Sequence[float], within_s: float) -> i
         if n < len(found) and found[n] <= at_s + within_s + 1e-6:
             count, n = count + 1, n + 1
     return count
+
+
+def _still_s(watched: Watched, read_ones: Sequence[tuple[float, int]], out_fps: float) -> float:
+    """Within each span in which he is due, its ends included."""
+    longest_s = 0.0
+    for from_s, to_s in watched.due:
+        inside = [it for it in read_ones if from_s <= it[0] < to_s]
+        fresh = [from_s, *(b[0] for a, b in pairwise(inside) if a[1] != b[1]), to_s]
+        longest_s = max(longest_s, *(b - a - 1 / out_fps for a, b in pairwise(fresh)))
+    return longest_s
 
 
 def _steps(watched: Watched, read_ones: Sequence[tuple[float, int]], out_fps: float) -> tuple[int, int, int]:

@@ -60,7 +60,9 @@ def test_every_flash_beep_and_number_of_every_user_is_found(verdict: Verdict) ->
         assert (user.frames_seen, user.frames_unread) == (90, 0)
         assert (user.frames_lost, user.frames_doubled, user.frames_backward) == (0, 0, 0)
         assert (user.seconds_lost, user.seconds_doubled) == (0, 0)
+        assert user.still_s == pytest.approx(0, abs=1e-6)
         assert user.offset_s == pytest.approx(0, abs=0.001)
+        assert user.heard_offset_s is not None and abs((user.heard_offset_s + 0.5) % 1 - 0.5) < 0.005
     assert verdict.flashes_found_pct == 100
     assert verdict.av_offset_ms == pytest.approx(0, abs=5)
     assert verdict.first_seen_s == 0
@@ -76,6 +78,7 @@ def test_a_picture_shown_again_and_a_picture_never_shown_are_counted(tmp_path: P
     verdict = judge_recording(playlist, watched(2))
     assert verdict.violations == ()
     assert [(it.frames_doubled, it.frames_lost) for it in verdict.users] == [(2, 2), (2, 2)]
+    assert [it.still_s for it in verdict.users] == pytest.approx([1 / 15, 1 / 15])
 
 
 def test_a_user_who_is_not_there_is_not_found(good: Path) -> None:
