@@ -45,6 +45,19 @@ def test_sound_comes_out_when_it_went_in() -> None:
     assert (sound.counts().dropped, sound.counts().late) == (0, 0)
 
 
+@pytest.mark.parametrize("ahead", [6, 46])
+def test_decoding_up_to_a_second_ahead_changes_no_sample(ahead: int) -> None:
+    one_by_one, at_once = Sound(1, -1, print), Sound(1, -1, print)
+    for at, unit in tones(4):
+        one_by_one.push(unit, at)
+        at_once.push(unit, at)
+    for j in range(-1, 180):
+        if (j + 1) % ahead == 0:
+            at_once.decode(j + ahead)
+        assert (one_by_one.frame(j) == at_once.frame(j)).all()
+    assert at_once.counts().late == 0
+
+
 def test_two_users_add_up() -> None:
     samples, _, _ = heard([*tones(3), *audio_units(low, 3, track="b")], 2)
     count = samples.shape[1] - 4800

@@ -35,8 +35,8 @@ _MAX_UNIT_BYTES: Final = 64 << 10
 _HOPELESS: Final = 50
 #: The ring: a unit has 120 ms at most (RFC 6716 §2.1.4), a stretch a little more, a frame 21 ms.
 _RING: Final = 1 << 17
-_REACH: Final = _RING // 4
-#: AAC frames decoded ahead of the one that is read: a second, less than the ring reaches.
+_REACH: Final = _RING // 2
+#: AAC frames decoded ahead of the one that is read: a second; with a unit and a stretch behind it, less than the ring reaches.
 _MOST_FRAMES: Final = SAMPLE_RATE // AAC_SAMPLES
 #: Seams fade over 2.5 ms.
 _FADE: Final = np.linspace(0.0, 1.0, 120, dtype=np.float32)
@@ -258,6 +258,10 @@ class Sound:
         self._sum.start(first_frame * AAC_SAMPLES)
         self._next = first_frame
         self._decoded = first_frame  # behind the last frame for which all units were decoded
+        self._read = np.zeros(
+            (channels, 0), np.float32
+        )  # frames [_read_from, _read_to), limited: all that were decoded
+        self._read_from = self._read_to = first_frame
         self._gone = AudioCounts()
 
     def push(self, unit: Unit, at_90k: int) -> None:
@@ -269,9 +273,13 @@ class Sound:
     def frame(self, j: int) -> Samples:
         """(channels, 1024) samples of AAC frame `j`; each must be asked for once, in order."""
         assert j == self._next, "AAC frames are read in order"
-        self.decode(j + 1)
+        if j >= self._read_to:
+            self.decode(j + 1)
+            self._read_from, self._read_to = j, self._decoded
+            self._read = limited(self._sum.read((self._read_to - j) * AAC_SAMPLES))
         self._next += 1
-        return limited(self._sum.read(AAC_SAMPLES))
+        at = (j - self._read_from) * AAC_SAMPLES
+        return self._read[:, at : at + AAC_SAMPLES]
 
     def decode(self, end: int) -> None:
         """Make ready all AAC frames before `end`, at most a second of them. What comes for them from now on is late."""
