@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from models.vocabulary.errors import (
     AllocateTimedOut,
     BadParameter,
+    FileInBackup,
     ReelyardError,
     StartTimedOut,
     StateUnavailable,
@@ -28,6 +29,8 @@ REALM: Final = {"WWW-Authenticate": 'Basic realm="reelyard", charset="UTF-8"'}
 NO_ROUTE: Final = {"message": "no Route matched with those values"}
 #: acquire and start have words of their own for a state that does not answer (contract §2).
 AWAY: Final[Mapping[str, type[StateUnavailable]]] = {"acquire": AllocateTimedOut, "start": StartTimedOut}
+#: A file may be out of the backup store by then.
+AGAIN_S: Final = 30
 NO_HEADER: Final = {"message": "Unauthorized"}
 
 
@@ -56,6 +59,8 @@ def error_answer(
     response = answer(error.body() | dict(extra or {}), status=error.http, warnings=warnings)
     if isinstance(error, Unauthorized):
         response.headers.update(REALM)
+    if isinstance(error, FileInBackup):
+        response.headers["Retry-After"] = str(AGAIN_S)
     return response
 
 

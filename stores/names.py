@@ -15,6 +15,7 @@ CONTENT_TYPES: Final = {
     "m3u8": "application/vnd.apple.mpegurl",
     "ts": "video/mp2t",
     "mp4": "video/mp4",
+    "webm": "video/webm",
     "json": "application/json",
     "aac": "audio/aac",
     "png": "image/png",

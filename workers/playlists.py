@@ -9,12 +9,11 @@ from posixpath import basename
 from models.vocabulary import keys, playlist
 from models.vocabulary.playlist import Entry
 from models.vocabulary.spec import Mode, RecordingSpec
-from models.vocabulary.streams import MIX, Shape, Stream
+from models.vocabulary.streams import JOINED, MIX, Shape, Stream
 from models.vocabulary.ticks import TICKS_PER_S
 
 #: Of an H.264 stream and AAC in mpegts a player wants to know the rate before it asks; it is measured, this is the least.
 LEAST_BPS = 64_000
-JOINED = "av"
 
 Found = Callable[[str], Sequence[Entry]]  # what a track's playlist may list
 

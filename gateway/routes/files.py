@@ -13,8 +13,10 @@ from gateway import documents
 from gateway.answers import answer
 from gateway.auth import MAX_APPID, App, AppId, customer
 from gateway.routes.cloud_recording import SECURED
+from gateway.routes.parameters import NO_NUL, Before, Page, Run, Sid
 from gateway.routes.reading import read
-from gateway.runtime import Runtime, runtime
+from gateway.runtime import Runtime
+from gateway.wire import examples
 from gateway.wire.body import Shape
 from gateway.wire.files import ReadingKeys
 from models.vocabulary import errors as e
@@ -29,10 +31,11 @@ _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 #: A link is its own right; no cookie and no key is ever sent along, so any page may use it.
 ANYWHERE: Final = {"Access-Control-Allow-Origin": "*", "Cache-Control": "private, no-store"}
 
-Run = Annotated[Runtime, Depends(runtime)]
-Sid = Annotated[str, Path(description="Of start.", pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, Path(description="A file's name, without folders.", min_length=1, max_length=255)]
 ForS = Annotated[int, Query(description="How long its addresses are good, in seconds; a week at most.")]
+After = Annotated[str, Query(description="`next` of the page before.", max_length=255, pattern=NO_NUL)]
+Segments = Annotated[int, Query(description="How many, 1 to 1000.")]
+Given = documents.body(ReadingKeys, {"accessKey": "KEY", "secretKey": "SECRET"}) | SECURED
 
 
 def _files(run: Run) -> Files:
@@ -61,31 +64,10 @@ async def reader(
 
 Reader = Annotated[str, Depends(reader)]
 
-_SID: Final = "38f8e3cfdc474cd56fc1ceba380d7e1a"
-_FILE: Final[dict[str, Any]] = {
-    "name": f"{_SID}_lesson-7_0.mp4", "key": f"{_SID}_lesson-7_0.mp4", "kind": "mp4", "state": "stored",
-    "bytes": 4200000, "md5": "9e107d9d372bb6826bd81d3542a419d6", "duration_s": 58.6, "started_ms": 1780000003200,
-    "error": "", "store": "primary",
-}  # fmt: skip
-_LISTED: Final[dict[str, Any]] = {
-    "sid": _SID, "cname": "lesson-7", "uid": "527841", "status": 8, "created_ms": 1780000000000,
-    "started_ms": 1780000003200, "ended_ms": 1780000063200, "recorded_s": 58.6, "stored_s": 58.6, "own_store": True,
-    "files": [_FILE],
-}  # fmt: skip
-_SEGMENT: Final = {
-    "name": f"{_SID}_lesson-7_20260528202643200.ts", "state": "stored", "bytes": 450000,
-    "md5": "e4d909c290d0fb1ca068ffaddf22cbd0", "start_s": 0.0, "duration_s": 6.0, "store": "primary",
-}  # fmt: skip
-_LINK: Final = {
-    "token": "TOKEN", "until_s": 1780003600,
-    "playlist": f"/v1/apps/APPID/recordings/{_SID}/play/{_SID}_lesson-7.m3u8?token=TOKEN",
-    "files": [{"name": _FILE["name"], "path": f"/v1/apps/APPID/recordings/{_SID}/files/{_FILE['name']}?token=TOKEN"}],
-}  # fmt: skip
-_PLAYED: Final = "#EXTM3U\n…\n#EXTINF:6.000000,\nhttps://bucket.example.org/…_20260528202643200.ts?X-Amz-Signature=…\n"
 _M3U8: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The playlist, its segments at addresses that need no keys",
-        "content": {CONTENT_TYPE: {"example": _PLAYED}},
+        "content": {CONTENT_TYPE: {"example": examples.PLAYED}},
     }
 }
 _BYTES: Final[dict[int | str, dict[str, Any]]] = {
@@ -99,20 +81,20 @@ _BYTES: Final[dict[int | str, dict[str, Any]]] = {
 @router.get(
     "/files",
     summary="List files by channel and time, newest recording first",
-    responses={**documents.responses(), **documents.ok("One page", {"recordings": [_LISTED], "next": None})},
+    responses={**documents.responses(), **documents.ok("One page", {"recordings": [examples.LISTED], "next": None})},
     openapi_extra=SECURED,
 )
 async def list_files(
     appid: App,
     run: Run,
     door: Door,
-    cname: Annotated[str, Query(description="Only of this channel.", max_length=1_024)] = "",
+    cname: Annotated[str, Query(description="Only of this channel.", max_length=1_024, pattern=NO_NUL)] = "",
     from_ms: Annotated[
         int | None, Query(description="Recordings started from here on, unix ms.", ge=0, le=2**53)
     ] = None,
     to_ms: Annotated[int | None, Query(description="Recordings started before, unix ms.", ge=0, le=2**53)] = None,
-    limit: Annotated[int, Query(description="How many recordings, 1 to 200.")] = 50,
-    before: Annotated[str, Query(description="`next` of the page before.", pattern="^[0-9a-f]{0,32}$")] = "",
+    limit: Page = 50,
+    before: Before = "",
 ) -> JSONResponse:
     listed = await run.sql(door.list, appid, cname=cname, from_ms=from_ms, to_ms=to_ms, limit=limit, before=before)
     return answer(listed)
@@ -121,10 +103,12 @@ async def list_files(
 @router.get(
     "/recordings/{sid}/files",
     summary="One recording's files, its segments included",
-    description="Also while it records: what is still being written says so, with its size so far.",
+    description="Also while it records: what is still being written says so, with its size so far. Segments of an individual recording come track by track.",
     responses={
         **documents.responses(e.WorkerNotFound),
-        **documents.ok("Files, and a page of segments", _LISTED | {"segments": [_SEGMENT], "next": None}),
+        **documents.ok(
+            "Files, and a page of segments", examples.LISTED | {"segments": [examples.SEGMENT], "next": None}
+        ),
     },
     openapi_extra=SECURED,
 )
@@ -133,17 +117,42 @@ async def files_of(
     sid: Sid,
     run: Run,
     door: Door,
-    limit: Annotated[int, Query(description="How many segments, 1 to 1000.")] = 1_000,
-    after: Annotated[str, Query(description="`next` of the page before.", max_length=255)] = "",
+    track: Annotated[
+        str, Query(description="Only segments of this track: `mix`, or `UID/video`.", max_length=128, pattern=NO_NUL)
+    ] = "",
+    limit: Segments = 1_000,
+    after: After = "",
 ) -> JSONResponse:
-    return answer(await run.sql(door.of, appid, sid, after=after, limit=limit))
+    return answer(await run.sql(door.of, appid, sid, track=track, after=after, limit=limit))
+
+
+@router.get(
+    "/recordings/{sid}/snapshots",
+    summary="One recording's snapshots, by user, in time order",
+    description="Fetch one as a file, by its name.",
+    responses={
+        **documents.responses(e.WorkerNotFound),
+        **documents.ok("A page", {"snapshots": [examples.SNAPSHOT], "next": None}),
+    },
+    openapi_extra=SECURED,
+)
+async def snapshots_of(
+    appid: App,
+    sid: Sid,
+    run: Run,
+    door: Door,
+    uid: Annotated[str, Query(description="Only of this user.", max_length=128, pattern=NO_NUL)] = "",
+    limit: Segments = 1_000,
+    after: After = "",
+) -> JSONResponse:
+    return answer(await run.sql(door.snapshots, appid, sid, uid=uid, after=after, limit=limit))
 
 
 @router.get(
     "/recordings/{sid}/link",
     summary="A link with which a player may fetch this recording, and nothing else",
     description="Give its paths to a browser; they need no key until `until_s`.",
-    responses={**documents.responses(e.WorkerNotFound), **documents.ok("The link", _LINK)},
+    responses={**documents.responses(e.WorkerNotFound), **documents.ok("The link", examples.LINK)},
     openapi_extra=SECURED,
 )
 async def link(appid: App, sid: Sid, run: Run, door: Door, for_s: ForS = 3_600) -> JSONResponse:
@@ -155,7 +164,7 @@ async def link(appid: App, sid: Sid, run: Run, door: Door, for_s: ForS = 3_600) 
     summary="A playlist as it is now, playable from a private bucket",
     description="Its segments stand at addresses signed by the store, or at this gateway for folders.",
     response_class=Response,
-    responses={**documents.responses(e.WorkerNotFound, e.FileNotFound, e.StoreSealed), **_M3U8},
+    responses={**documents.responses(e.WorkerNotFound, e.FileNotFound, e.StoreSealed, e.FileInBackup), **_M3U8},
     openapi_extra=SECURED,
 )
 async def play(
@@ -176,8 +185,8 @@ async def play(
     summary="The same, with keys of the customer's own store",
     description="For a recording whose keys were wiped when its last upload was proven. They are forgotten again.",
     response_class=Response,
-    responses={**documents.responses(e.WorkerNotFound, e.FileNotFound), **_M3U8},
-    openapi_extra=documents.body(ReadingKeys, {"accessKey": "KEY", "secretKey": "SECRET"}) | SECURED,
+    responses={**documents.responses(e.WorkerNotFound, e.FileNotFound, e.FileInBackup), **_M3U8},
+    openapi_extra=Given,
 )
 async def play_with_keys(
     request: Request, appid: App, sid: Sid, name: Name, run: Run, door: Door, for_s: ForS = 3_600
@@ -191,14 +200,38 @@ async def play_with_keys(
     "/recordings/{sid}/files/{name}",
     summary="Download a file",
     response_class=Response,
-    responses={**documents.responses(e.WorkerNotFound, e.FileNotFound, e.StoreSealed), **_BYTES},
+    responses={**documents.responses(e.WorkerNotFound, e.FileNotFound, e.StoreSealed, e.FileInBackup), **_BYTES},
     openapi_extra=SECURED,
 )
-async def download(request: Request, appid: Reader, sid: Sid, name: Name, run: Run, door: Door) -> Response:
-    found = await run.sql(door.download, appid, sid, name)
+async def download(
+    request: Request, appid: Reader, sid: Sid, name: Name, run: Run, door: Door, for_s: ForS = 300
+) -> Response:
+    found = await run.sql(door.download, appid, sid, name, for_s=for_s)
     if found.url:
         return RedirectResponse(found.url, 307, headers=ANYWHERE)
     return await _streamed(request, run, door, (appid, sid), found)
+
+
+@router.post(
+    "/recordings/{sid}/files/{name}",
+    summary="Where to download a file, with keys of the customer's own store",
+    description="For a recording whose keys were wiped when its last upload was proven. They are forgotten again.",
+    status_code=303,
+    response_class=Response,
+    responses={
+        **documents.responses(e.WorkerNotFound, e.FileNotFound, e.InvalidOperation, e.FileInBackup),
+        303: {"description": "`Location`: where the store itself gives it, without keys, for `for_s` seconds"},
+    },
+    openapi_extra=Given,
+)
+async def download_with_keys(
+    request: Request, appid: App, sid: Sid, name: Name, run: Run, door: Door, for_s: ForS = 300
+) -> Response:
+    given, _ = await read(request, ReadingKeys)
+    found = await run.sql(door.download, appid, sid, name, given.keys(), for_s=for_s)
+    if not found.url:
+        raise e.InvalidOperation("its store signs no addresses; get it without keys")
+    return RedirectResponse(found.url, 303, headers=ANYWHERE)
 
 
 @router.delete(
@@ -208,7 +241,7 @@ async def download(request: Request, appid: Reader, sid: Sid, name: Name, run: R
     status_code=202,
     responses={
         **documents.responses(e.WorkerNotFound, e.InvalidOperation),
-        **documents.ok("What is left", _LISTED | {"segments": [], "next": None}, 202),
+        **documents.ok("What is left", examples.LISTED | {"segments": [], "next": None}, 202),
     },
     openapi_extra=SECURED,
 )
@@ -222,7 +255,7 @@ async def delete_all(appid: App, sid: Sid, run: Run, door: Door) -> JSONResponse
     status_code=202,
     responses={
         **documents.responses(e.WorkerNotFound, e.FileNotFound, e.InvalidOperation),
-        **documents.ok("What is left", _LISTED | {"segments": [], "next": None}, 202),
+        **documents.ok("What is left", examples.LISTED | {"segments": [], "next": None}, 202),
     },
     openapi_extra=SECURED,
 )
@@ -241,7 +274,7 @@ async def _streamed(request: Request, run: Runtime, door: Files, of: tuple[str, 
 
     async def pieces() -> AsyncIterator[bytes]:
         for at in range(start, end, PIECE_BYTES):
-            yield await run.sql(door.piece, *of, found.key, at, min(end, at + PIECE_BYTES))
+            yield await run.sql(door.piece, *of, found.found, at, min(end, at + PIECE_BYTES))
 
     headers["Content-Length"] = str(end - start)
     return StreamingResponse(pieces(), 206 if partial else 200, headers, media_type=found.content_type)

@@ -81,6 +81,12 @@ def waiting(session: Session, sid: str) -> int:
     return session.scalar(only) or 0
 
 
+def only_there(session: Session, sid: str) -> list[str]:
+    """Keys of those files."""
+    c = BackupCopy
+    return list(session.scalars(select(c.key).where(c.sid == sid, c.kind == "file", c.moved.is_(False))))
+
+
 def entries(session: Session, sid: str, track: str) -> list[Entry]:
     """What the backup store's own playlist lists."""
     s = Segment

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from models.repositories.statements import changed, insert, run
 from models.tables import App, File, Recording, Segment
 from models.tables.base import db_now_ms
+from models.vocabulary.states import SegmentState
 
 DAY_MS: Final = 86_400_000
 Kind = Literal["playlist", "index", "mp4", "snapshot"]
@@ -60,6 +62,46 @@ def get(session: Session, sid: str, key: str) -> File | None:
 
 def segment(session: Session, sid: str, key: str) -> Segment | None:
     return session.scalar(select(Segment).where(Segment.sid == sid, Segment.key == key))
+
+
+def segments(
+    session: Session, sid: str, *, track: str = "", after: tuple[str, int] | None = None, limit: int
+) -> list[Segment]:
+    """By track, in time order: of one, or of all; those after a (track, tick)."""
+    s = Segment
+    mine = select(s).where(s.sid == sid)
+    if track:
+        mine = mine.where(s.track == track)
+    if after is not None:
+        mine = mine.where(or_(s.track > after[0], (s.track == after[0]) & (s.start_90k > after[1])))
+    return list(session.scalars(mine.order_by(s.track, s.start_90k).limit(limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """What there is of a track. `playable`: all of it is what HLS players read."""
+
+    track: str = "mix"
+    start_90k: int = 0
+    recorded_90k: int = 0
+    stored_90k: int = 0
+    playable: bool = True
+
+
+def lengths(session: Session, sid: str) -> list[Length]:
+    """Of every track that has a segment."""
+    s = Segment
+    length_90k = s.end_90k - s.start_90k
+    other = case((s.key.endswith(".ts", autoescape=True), 0), else_=1)
+    columns = (
+        s.track,
+        func.min(s.start_90k),
+        func.sum(length_90k),
+        func.sum(case((s.state == SegmentState.STORED, length_90k), else_=0)),
+        func.sum(other),
+    )
+    found = session.execute(select(*columns).where(s.sid == sid).group_by(s.track).order_by(s.track))
+    return [Length(track, first, int(all_), int(stored), not others) for track, first, all_, stored, others in found]
 
 
 def doom(session: Session, sid: str, key: str | None = None) -> int:

@@ -32,6 +32,14 @@ def lost(session: Session, sid: str, key: str) -> None:
     moved(session, change.values(final=True, error="gone from the spool").returning(File.key))
 
 
+def page(session: Session, sid: str, *, uid: str = "", after: str = "", limit: int) -> list[File]:
+    """Those whose keys come after one, in the order of keys: by user, in time order."""
+    mine = select(File).where(File.sid == sid, File.kind == KIND, File.key > after)
+    if uid:
+        mine = mine.where(File.track.startswith(f"{uid}/", autoescape=True))
+    return list(session.scalars(mine.order_by(File.key).limit(limit)))
+
+
 def count(session: Session, sid: str, *, waiting: bool = False) -> int:
     mine = select(func.count()).select_from(File).where(File.sid == sid, File.kind == KIND)
     return session.scalar(mine.where(File.final.is_(False)) if waiting else mine) or 0

@@ -175,6 +175,12 @@ class StoreSealed(ReelyardError):
     code, http, scope, reason = 9402, 403, Scope.CALLER, "the store's keys are not known"
 
 
+class FileInBackup(ReelyardError):
+    """The file still lies in the operator's backup store, which cannot be read now; ask again."""
+
+    code, http, retryable, scope, reason = 9403, 503, True, Scope.NODE, "in the backup store"
+
+
 class KeyNotFound(ReelyardError):
     """There is no such customer key."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from models.vocabulary.streams import Shape, Stream
 from models.vocabulary.ticks import TICKS_PER_S, seconds
 
 CONTENT_TYPE = "application/vnd.apple.mpegurl"
+_URI = re.compile(r'\bURI="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,13 @@ def _tags(stream: Stream, before: Entry | None, entry: Entry, at_ms: int) -> lis
 
 
 def addressed(text: str, address: Callable[[str], str]) -> str:
-    """A playlist with another address for each of its files. Files are named on lines of their own (RFC 8216 §4.1)."""
-    lines = (line if not line.strip() or line.startswith("#") else address(line.strip()) for line in text.splitlines())
-    return "\n".join(lines) + "\n"
+    """A playlist with another address for each of its files. Files are named on lines of their own (RFC 8216 §4.1), or as
+    the URI of a tag (§4.3.4.1).
+    """
+
+    def placed(line: str) -> str:
+        if line.startswith("#EXT-X-MEDIA:"):
+            return _URI.sub(lambda found: f'URI="{address(found[1])}"', line)
+        return line if not line.strip() or line.startswith("#") else address(line.strip())
+
+    return "\n".join(map(placed, text.splitlines())) + "\n"

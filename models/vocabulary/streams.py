@@ -12,6 +12,8 @@ from models.vocabulary.channel import Track, TrackKind, TrackSource
 
 #: The one track of a mixed recording.
 MIX: Final = "mix"
+#: In place of a stream's type: the playlist that joins a user's pictures with his sound.
+JOINED: Final = "av"
 #: What stands for a whole tenure where an entry wants a track.
 ALL: Final = ""
 _PLAIN: Final = {TrackSource.CAMERA, TrackSource.MICROPHONE}

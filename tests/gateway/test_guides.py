@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,36 +11,43 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from gateway.app import create_app
-from models.repositories import apps, notices
+from models.repositories import apps, files, notices, recordings
+from models.vocabulary import keys
 from models.vocabulary.events import Event
+from models.vocabulary.spec import RecordingSpec, S3Store, StoreKeys
+from stores.opening import open_store
 from tests.gateway.live import live_gateway
 from tests.scheduler.farm import APPID, Farm, Worker
+from tests.servers import S3Server
 
+LOCAL: Final = (ip_network("127.0.0.0/8"),)
 ROOT: Final = Path(__file__).parents[2]
 COLLECTION: Final = json.loads((ROOT / "deploy/postman/reelyard.postman_collection.json").read_text())
 
 
 def works(farm: Farm, worker: Worker, over: threading.Event) -> None:
-    """Takes one recording, makes a slice, and ends it when it is told to."""
-    sid = ""
+    """Takes every recording, makes a slice, and ends it when it is told to."""
+    running: list[str] = []
     while not over.wait(0.02):
-        if not sid and (waiting := farm.messages(worker.name)):
-            sid = str(waiting[0][1][0])
-            worker.claim(sid)
-            worker.ready(sid)
-            worker.slice(sid)
-        elif sid and farm.recording(sid).wanted.value == "stop":
+        for _, (sid, epoch), _ in farm.messages(worker.name):
+            if sid not in worker.claims:
+                worker.claim(sid, epoch)
+                worker.ready(sid)
+                worker.slice(sid)
+                running.append(sid)
+        for sid in [sid for sid in running if farm.recording(sid).wanted.value in ("stop", "cancel")]:
             worker.finish(sid)
-            return
+            running.remove(sid)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -72,7 +80,7 @@ class Runner:
 
     def __init__(self, **given: str) -> None:
         self.known = {it["key"]: it["value"] for it in COLLECTION["variable"]} | given
-        self.http = httpx.Client(timeout=30)
+        self.http = httpx.Client(timeout=30, follow_redirects=True)  # as Postman does
 
     def run(self, item: dict[str, Any]) -> httpx.Response:
         asked = item["request"]
@@ -104,10 +112,9 @@ class Runner:
         return re.sub(r"\{\{(\w+)\}\}", lambda m: str(self.known[m[1]]), text)
 
 
-def test_the_collection_runs_from_top_to_bottom(sqlite_farm: Farm) -> None:
+def test_the_collection_runs_from_top_to_bottom(sqlite_farm: Farm, s3: S3Server) -> None:
     farm, operator_key = sqlite_farm, "planted-operator-key-0123456789abcdef"
-    local = (ip_network("127.0.0.0/8"),)
-    update = {"operator_key": SecretStr(operator_key), "allow_networks": local}
+    update = {"operator_key": SecretStr(operator_key), "allow_networks": LOCAL}
     farm.service.settings = farm.settings.model_copy(update=update)
     with farm.database.unit() as session:
         apps.set_notices(session, APPID, url="http://127.0.0.1:9/hook", secret="s")
@@ -118,7 +125,8 @@ def test_the_collection_runs_from_top_to_bottom(sqlite_farm: Farm) -> None:
     try:
         with live_gateway(farm) as url:
             keys = {"customerKey": farm.key, "customerSecret": farm.secret, "operatorKey": operator_key}
-            stores = {"bucket": "b", "accessKey": "k", "secretKey": "s", "noticeUrl": "http://127.0.0.1:9/hook"}
+            stores = {"bucket": s3.bucket, "accessKey": s3.access_key, "secretKey": s3.secret_key}
+            stores["noticeUrl"] = "http://127.0.0.1:9/hook"
             runner = Runner(farm=url, appid=APPID, **keys, **stores)
             for folder in COLLECTION["item"]:
                 for item in folder["item"]:
@@ -129,6 +137,7 @@ def test_the_collection_runs_from_top_to_bottom(sqlite_farm: Farm) -> None:
                     assert answer.is_success and answer.status_code != 206, f"{item['name']}: {answer.text}"
                     if item["name"] == "stop":
                         _deliver(farm, runner.known["sid"])
+                        _has_files(farm, s3, runner.known["sid"])
     finally:
         over.set()
         thread.join(5)
@@ -150,6 +159,27 @@ def _deliver(farm: Farm, sid: str) -> None:
             notices.done(session, sid, notice.sequence, "200")
 
 
+def _has_files(farm: Farm, s3: S3Server, sid: str) -> None:
+    """A playlist and an MP4 in the operator's own bucket."""
+    with farm.database.unit() as session:
+        row = recordings.get(session, sid)
+        app = apps.get(session, APPID)
+        assert row is not None
+        spec = RecordingSpec.model_validate(row.spec)
+        address = S3Store(vendor=11, bucket=s3.bucket, endpoint=s3.endpoint)
+        given = StoreKeys(access_key=s3.access_key, secret_key=s3.secret_key)
+        app.store, app.store_keys = address.model_dump(mode="json"), given.model_dump(mode="json")
+        row.spec = row.spec | {"store": app.store}
+        with closing(open_store(address, given, allow_networks=LOCAL)) as store:
+            names = (spec.file_prefix, sid, spec.cname)
+            kinds: dict[str, Literal["playlist", "mp4"]]
+            kinds = {keys.playlist_key(*names): "playlist", keys.mp4_key(*names, 0): "mp4"}
+            for key, kind in kinds.items():
+                md5 = hashlib.md5(b"#EXTM3U\n").hexdigest()
+                store.put(key, b"#EXTM3U\n", md5_hex=md5, content_type="application/octet-stream")
+                files.wrote(session, sid, key, kind, bytes_=8, md5=md5, final=True)
+
+
 def requests(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for item in items:
         yield from requests(item["item"]) if "item" in item else [item["request"]]
@@ -167,7 +197,5 @@ def test_the_collection_has_every_call_of_the_contract_and_none_that_is_not_ther
         for it in requests(COLLECTION["item"])
     }
     assert named <= there, named - there
-    ours = {
-        call for call in there if re.search(r"cloud_recording|/notices|/operator|/recordings(/\{\}(/stop)?)?$", call[1])
-    }
+    ours = {call for call in there if re.search(r"cloud_recording|/notices|/operator|/recordings|/files", call[1])}
     assert ours <= named, ours - named
