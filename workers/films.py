@@ -31,11 +31,13 @@ class Films:
         self._say = say
         self._ordered: set[str] = set()
         self._rushed: list[str] = []  # keys of what was shown of the part that still grows
+        self._passed: set[str] = set()  # keys of films of others
 
     def start_over(self) -> None:
         """A new recorder process knows of no order."""
         self._ordered.clear()
         self._rushed.clear()
+        self._passed.clear()
 
     def order_full(self, spec: RecordingSpec) -> None:
         """Of what is published by now, the parts that cannot grow any more. Of the one that still grows the recorder is
@@ -50,6 +52,16 @@ class Films:
     def order_all(self, spec: RecordingSpec) -> bool:
         """All that is left. Whether every part of the recording is done."""
         return self._order(spec, final=True)
+
+    def follow(self, spec: RecordingSpec) -> None:
+        """Of a tenure that is not the writer: what the writer has made needs no segments here any more."""
+        if "mp4" not in spec.av_file_type:
+            return
+        with self._database.unit() as session:
+            made = [row for row in films.of(session, self._who.sid) if row.final and row.key not in self._passed]
+        for row in made:
+            self._passed.add(row.key)
+            self._say(pipe.Filmed(start_90k=row.start_90k, end_90k=row.end_90k))
 
     def _order(self, spec: RecordingSpec, *, final: bool, epoch: int | None = None) -> bool:
         if "mp4" not in spec.av_file_type:

@@ -42,6 +42,8 @@ STEP_S: Final = 0.1
 RETRY_STATE_S: Final = 0.5
 #: How often a receiver is told how far the uploads are (contract §7, event 33).
 PROGRESS_S: Final = 60.0
+#: How often who is not the writer asks which films the writer has made.
+FOLLOW_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Supervision:
             database, self.who, self._ledger, self._publication, self._films, now=now, backup=assignment.backup
         )
         self._settle_at = 0.0
+        self._follow_at = now() + FOLLOW_S
         self._progress_at = now() + PROGRESS_S
         self._hopeless: pipe.Fault | None = None
         self._sealed = False
@@ -318,6 +321,9 @@ class Supervision:
         if self._publication.is_time and self._orders.writer and not self._conclusion.has_begun:
             self._publication.publish(self._orders.spec, final=False)
             self._films.order_full(self._orders.spec)
+        if not self._orders.writer and self._now() >= self._follow_at:
+            self._follow_at = self._now() + FOLLOW_S
+            self._films.follow(self._orders.spec)
         if not self._sealed and self._conclusion.is_time_to_look():
             reads = self._recorders.alive is None or self._recorders.alive.store_reads
             self._sealed = self._conclusion.look(

@@ -139,6 +139,14 @@ class Rushes(Message):
     shots: tuple[Shot, ...]
 
 
+class Filmed(Message):
+    """Another tenure has made the film of this range, and a store has it: its segments may go."""
+
+    type: Literal["filmed"] = "filmed"
+    start_90k: int
+    end_90k: int
+
+
 class Sealed(Message):
     """Every document is final and in the store: leave."""
 
@@ -226,7 +234,7 @@ class Bye(Message):
     type: Literal["bye"] = "bye"
 
 
-Down = Begin | Spec | Cut | Hold | Finish | Committed | LeaseOk | Document | Film | Rushes | Sealed
+Down = Begin | Spec | Cut | Hold | Finish | Committed | LeaseOk | Document | Film | Rushes | Filmed | Sealed
 Up = Alive | State | Journal | Documented | Fault | Warn | Stream | Drained | Bye
 
 _DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="type")])

@@ -19,6 +19,7 @@ from tests.segment.scripted import spec
 from workers.recorder.clock import VirtualClock, run_virtual
 from workers.recorder.film import film
 from workers.recorder.film.footage import Footage
+from workers.recorder.shelf import STORE
 
 Said = list[pipe.Rushes | pipe.Film]
 
@@ -162,3 +163,17 @@ def test_a_disk_with_little_room_is_left_to_the_slices(
 
     made = work(bench, [rushes(0, first), rushes(1, second), ordered(bench, wanted)], look)
     assert made.duration_90k == 6 * S
+
+
+def test_slices_of_which_another_tenure_has_made_the_film_go(bench: Bench) -> None:
+    first, second, third = (s.path for s in bench.slices)
+
+    async def main(clock: VirtualClock) -> None:
+        studio = bench.studio(clock)
+        for s in bench.slices:
+            bench.shelf.add(s.path.name, s.path.name)
+            bench.shelf.passed(s.path.name, STORE)
+        studio.done_with(0, 4 * S)
+
+    run_virtual(main)
+    assert (first.exists(), second.exists(), third.exists()) == (False, False, True)

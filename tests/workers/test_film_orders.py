@@ -172,3 +172,18 @@ def test_who_takes_over_is_shown_what_others_have_recorded(sqlite: Database, wan
     second.slices(1, 2)
     second.films.order_full(wanted)
     assert rushes(second) == [(0, [0, 1])]
+
+
+def test_who_is_not_the_writer_hears_of_what_others_have_made_once(sqlite: Database, wanted: RecordingSpec) -> None:
+    first = tenure(sqlite)
+    standby = tenure(sqlite, Role.STANDBY)
+    first.slices(0, 3)
+    first.films.order_full(wanted)
+    standby.films.follow(wanted)
+    assert standby.said == [], "it is not made yet"
+    first.made()
+    for _ in range(2):
+        standby.films.follow(wanted)
+    (told,) = standby.said
+    assert isinstance(told, pipe.Filmed)
+    assert (told.start_90k, told.end_90k) == (0, 2 * 3_600 * S)

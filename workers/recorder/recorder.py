@@ -345,6 +345,8 @@ class Recorder:
                 self._delivery.write(text, message.store)
             case pipe.Film() | pipe.Rushes() if self._studio is not None:
                 self._studio.order(message)
+            case pipe.Filmed() if self._studio is not None:
+                self._studio.done_with(message.start_90k, message.end_90k)
             case pipe.Finish():
                 self._finish(cancel=message.cancel)
             case pipe.Hold() if self._take is not None:

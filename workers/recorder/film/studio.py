@@ -84,7 +84,7 @@ class Studio:
                 case _:
                     pass
         for film in self._made.values():
-            self._done_with(film)
+            self.done_with(film.start_90k, film.end_90k)
             if film.file and film.key not in stored:
                 self._unsent.append(film)
         named = {film.file for film in self._made.values()}
@@ -162,14 +162,14 @@ class Studio:
             film = film.model_copy(update=found)
         self._made[order.key] = film
         self._fact(film)
-        self._done_with(film)
+        self.done_with(film.start_90k, film.end_90k)
         if made is not None:
             self._hand_over(film)
 
-    def _done_with(self, film: journal.Film) -> None:
-        """Its slices may go."""
+    def done_with(self, start_90k: int, end_90k: int) -> None:
+        """Of that range there is a film: its slices may go."""
         for slice_ in self._footage.slices():
-            if film.start_90k <= slice_.start_90k < film.end_90k:
+            if start_90k <= slice_.start_90k < end_90k:
                 self._shelf.passed(slice_.key, FILM)
 
     def _hand_over(self, film: journal.Film) -> None:
