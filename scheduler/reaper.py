@@ -57,8 +57,8 @@ class Reaper:
         """One round. Raises `StateUnavailable`; whatever it had not done is done by the next."""
         if self._due("watch", self._watch_every_s):
             with self._database.unit() as session:
-                held_too_long = reaping.renewals(session, beyond_ms=self._settings.tenure_ttl_ms)
-                self._watch.look(held_too_long, self._now_s())
+                longest_ms = max(self._settings.tenure_ttl_ms, self._settings.dispatch_deadline_ms)
+                self._watch.look(reaping.renewals(session, beyond_ms=longest_ms), self._now_s())
                 _forgive(session)
         if may_reap:
             self.reap()

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from models import logs
 from models.database import Database, now_ms
-from models.repositories import nodes, recordings, tenures, zeros
+from models.repositories import nodes, reaping, recordings, tenures, zeros
 from models.repositories.tenures import HELD
 from models.settings import Settings
 from models.tables import Recording, Tenure
@@ -115,7 +115,7 @@ class Relief:
         epoch begins elsewhere. Two at once, which do not know of each other's zero, would count from two. Without room
         elsewhere it stays.
         """
-        if not now.leaving or now.size or recording.next_dispatch_ms > now_ms(session):
+        if not now.leaving or now.size or reaping.waits(recording, now_ms(session)):
             return None
         with session.begin_nested() as attempt:
             for tenure in now.leaving:
@@ -130,7 +130,7 @@ class Relief:
         return placed
 
     def _place(self, session: Session, recording: Recording, now: Crew, seating: Seating) -> Dispatch | None:
-        if recording.next_dispatch_ms > now_ms(session) or not joinable_many(recording.spec["channel"]):
+        if reaping.waits(recording, now_ms(session)) or not joinable_many(recording.spec["channel"]):
             return None
         role = Role.SUCCESSOR if now.leaving else Role.STANDBY
         taken = {t.node for t in (*now.staying, *now.leaving, *now.coming)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ class Assignment:
     last_user_90k: int | None
     on_hold: bool = False
     held_90k: int | None = None
-    wall_offset_ms: int = 0  # the database's clock minus this host's
+    #: The database's clock minus this host's CLOCK_MONOTONIC, as of the claim: whatever wall clock is stepped later, the
+    #: recorders of a tenure agree on what time it is. None: the wall clock will do.
+    steady_offset_ms: float | None = None
     joining: Joining = field(default_factory=lambda: Joining(""))
     writer: bool = True
     backup: Backup | None = field(default=None, repr=False)
@@ -113,7 +116,7 @@ class Assignment:
             secrets=self.secrets,
             spec_gen=self.spec_gen,
             opened_ms=self.opened_ms,
-            wall_offset_ms=self.wall_offset_ms,
+            wall_offset_ms=self._wall_offset_ms(),
             t0_ms=self.t0_ms,
             anchor=None if anchor is None else pipe.Point(clock_id=anchor["clock_id"], zero_s=anchor["zero_s"]),
             resume_at_90k=self.resume_at_90k,
@@ -125,3 +128,9 @@ class Assignment:
             spool=str(spool),
             backup=self.backup,
         )
+
+    def _wall_offset_ms(self) -> int:
+        """The database's clock minus this host's, now."""
+        if self.steady_offset_ms is None:
+            return 0
+        return round(self.steady_offset_ms + (time.monotonic() - time.time()) * 1000)

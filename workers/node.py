@@ -151,16 +151,16 @@ class Node:
 
     def _claim(self, sid: str, epoch: int) -> Assignment | None:
         config = self._config
-        before_ms = time.time() * 1000
+        before_ms = time.monotonic() * 1000
         with self._database.unit() as session:
             claimed = Assignment.claimed(session, sid, epoch, config.node_name, self._boot, ttl_ms=config.tenure_ttl_ms)
             if claimed is None:
                 return None
             assignment, database_ms = claimed
-            after_ms = time.time() * 1000
+            after_ms = time.monotonic() * 1000
             joining = self._join(session, assignment)
-        offset_ms = round(database_ms - (before_ms + after_ms) / 2)
-        return replace(assignment, wall_offset_ms=offset_ms, joining=joining, backup=config.backup)
+        offset_ms = database_ms - (before_ms + after_ms) / 2
+        return replace(assignment, steady_offset_ms=offset_ms, joining=joining, backup=config.backup)
 
     def _join(self, session: Session, assignment: Assignment) -> Joining:
         if assignment.role is Role.FINALISER:

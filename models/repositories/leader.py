@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import case, or_, update
 from sqlalchemy.orm import Session
 
 from models.database import now_ms
 from models.repositories.statements import add_if_absent, moved, run
 from models.tables import Leader
+
+#: TTLs of schedulers may differ, but not by more.
+BEYOND: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +23,19 @@ class Lead:
 
 
 def lead(session: Session, name: str, owner: str, ttl_ms: int) -> Lead | None:
-    """Take or keep the lease. None: another has it. A lease that ran out is a break, also for its own holder."""
+    """Take or keep the lease. None: another has it. A lease that ran out is a break, also for its own holder; so is a
+    clock that went back, after which a lease may end later than anybody could have asked for: that is nobody's.
+    """
     add_if_absent(session, Leader, ("name",), name=name, owner="", term=0, expires_ms=0, held_since_ms=0)
     now = now_ms(session)
     mine = update(Leader).where(Leader.name == name, Leader.owner == owner, Leader.expires_ms >= now)
-    kept = moved(session, mine.values(expires_ms=now + ttl_ms).returning(Leader.term, Leader.held_since_ms))
+    since = case((Leader.held_since_ms > now, now), else_=Leader.held_since_ms)
+    keep = mine.values(expires_ms=now + ttl_ms, held_since_ms=since)
+    kept = moved(session, keep.returning(Leader.term, Leader.held_since_ms))
     if kept is not None:
         return Lead(kept.term, max(0, now - kept.held_since_ms))
-    free = update(Leader).where(Leader.name == name, Leader.expires_ms < now)
+    over = or_(Leader.expires_ms < now, Leader.expires_ms > now + BEYOND * ttl_ms)
+    free = update(Leader).where(Leader.name == name, over)
     taken = moved(
         session,
         free.values(owner=owner, term=Leader.term + 1, expires_ms=now + ttl_ms, held_since_ms=now).returning(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from models.database import now_ms
@@ -12,6 +13,9 @@ from models.repositories.statements import insert, moved, run
 from models.tables import Node
 from models.tables.base import db_now_ms
 from models.vocabulary.errors import NameTaken
+
+#: Of two runs of a node the TTLs may differ, but not by more.
+BEYOND: Final = 3
 
 
 def beat(
@@ -26,8 +30,8 @@ def beat(
     ttl_ms: int,
     spool_full: bool = False,
 ) -> Node:
-    """Say that this run of the node is up. A new run takes the name over once the old one's time is out; until then
-    raises `NameTaken`. It starts undrained; a cordon stays.
+    """Say that this run of the node is up. A new run takes the name over once the old one's time is out, or ends later
+    than it could have asked for (the clock went back); until then raises `NameTaken`. It starts undrained; a cordon stays.
     """
     said = {
         "capacity": capacity,
@@ -42,7 +46,8 @@ def beat(
     if moved(session, same.values(**said, expires_ms=now + ttl_ms).returning(Node.name)) is None:
         fresh = said | {"boot": boot, "draining": False, "missed": 0, "expires_ms": now + ttl_ms}
         upsert = insert(session, Node).values(name=name, created_ms=now, cordoned=False, cordon_cause="", **fresh)
-        upsert = upsert.on_conflict_do_update(index_elements=["name"], set_=fresh, where=Node.expires_ms < db_now_ms())
+        over = or_(Node.expires_ms < db_now_ms(), Node.expires_ms > now + BEYOND * ttl_ms)
+        upsert = upsert.on_conflict_do_update(index_elements=["name"], set_=fresh, where=over)
         if session.execute(upsert.returning(Node.name)).first() is None:
             raise NameTaken(f"another running worker has the node name {name}; give each its own REELYARD_NODE_NAME")
     return _found(session, name)

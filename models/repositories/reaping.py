@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import or_, select, tuple_
 from sqlalchemy.orm import Session
@@ -13,6 +14,9 @@ from models.repositories.tenures import HELD, OPEN, close
 from models.tables import Recording, Segment, Tenure
 from models.tables.base import db_now_ms
 from models.vocabulary.states import Role, TenureState
+
+#: No back-off is that long: what waits longer was told so by a clock that went back since.
+LONGEST_WAIT_MS: Final = 120_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,13 @@ def reap(session: Session, *, limit: int = 500, stuck: Sequence[tuple[str, int]]
 
 
 def renewals(session: Session, *, beyond_ms: int = 0) -> dict[tuple[str, int], int]:
-    """How often each held tenure was renewed whose lease ends later than so long from now: what the leader watches by
-    its own clock, to name the `stuck`. Beyond a TTL there is nothing, unless the database's clock went back.
+    """How often each tenure was renewed whose time ends later than so long from now: what the leader watches by its own
+    clock, to name the `stuck`. Beyond a TTL and a dispatch's deadline there is nothing, unless the database's clock went
+    back.
     """
-    held = select(Tenure.sid, Tenure.epoch, Tenure.renewed).where(Tenure.state.in_(HELD))
-    held = held.where(Tenure.expires_ms > db_now_ms() + beyond_ms)
-    return {(sid, epoch): renewed for sid, epoch, renewed in session.execute(held)}
+    open_ = select(Tenure.sid, Tenure.epoch, Tenure.renewed).where(Tenure.state.in_(OPEN))
+    open_ = open_.where(Tenure.expires_ms > db_now_ms() + beyond_ms)
+    return {(sid, epoch): renewed for sid, epoch, renewed in session.execute(open_)}
 
 
 def survivors(session: Session, sids: Collection[str]) -> set[str]:
@@ -75,7 +80,8 @@ def unheld(session: Session, *, limit: int = 500) -> list[str]:
     """Recordings that have not ended and that no tenure works on: to be placed, if their back-off is over."""
     works = select(Tenure.sid).where(Tenure.sid == Recording.sid, Tenure.state.in_(OPEN)).exists()
     open_ = select(Recording.sid).where(Recording.live_key.is_not(None), ~works)
-    due = open_.where(Recording.next_dispatch_ms <= db_now_ms())
+    later = Recording.next_dispatch_ms
+    due = open_.where(or_(later <= db_now_ms(), later > db_now_ms() + LONGEST_WAIT_MS))
     return list(session.scalars(due.order_by(Recording.next_dispatch_ms, Recording.created_ms).limit(limit)))
 
 
@@ -90,3 +96,8 @@ def _grant(tenure: Tenure) -> Grant:
         from_90k=tenure.from_90k,
         until_90k=tenure.until_90k,
     )
+
+
+def waits(recording: Recording, now: int) -> bool:
+    """Whether its next tenure is to come later."""
+    return now < recording.next_dispatch_ms <= now + LONGEST_WAIT_MS

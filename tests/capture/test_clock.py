@@ -90,3 +90,11 @@ def test_the_real_clock_is_the_hosts_monotonic_and_the_databases_wall() -> None:
     assert thread != threading.get_ident()
     assert abs(RealClock().now() - time.monotonic()) < 1
     assert RealClock(5_000).wall_ms() - RealClock().wall_ms() == pytest.approx(5_000, abs=500)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_step_of_the_hosts_clock_moves_no_recorders_time(hours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, wall = RealClock(), time.time
+    before_ms = clock.wall_ms()
+    monkeypatch.setattr(time, "time", lambda: wall() + hours * 3_600)
+    assert 0 <= clock.wall_ms() - before_ms < 5_000

@@ -272,6 +272,29 @@ def test_one_leads_until_it_does_not_renew(database: Database) -> None:
     assert lead("a") == Lead(term=4, held_ms=0)
 
 
+def test_a_clock_that_goes_back_neither_ends_nor_prolongs_who_leads(database: Database) -> None:
+    def lead(owner: str) -> Lead | None:
+        with database.unit() as session:
+            return leader.lead(session, "scheduler", owner, 3_000)
+
+    assert lead("a") == Lead(term=1, held_ms=0)
+    shift_time(database, -3_600_000)
+    assert lead("a") == Lead(term=1, held_ms=0), "it counts from anew how long it leads"
+    shift_time(database, -3_598_000)
+    held = lead("a")
+    assert held is not None and held.held_ms >= 1_500
+    shift_time(database, -7_200_000)
+    assert lead("b") == Lead(term=2, held_ms=0), "a lease for an hour is nobody's"
+
+
+def test_a_clock_that_goes_back_keeps_no_name_for_a_dead_run(database: Database) -> None:
+    with database.unit() as session:
+        farm.node(session, boot="b1")
+    shift_time(database, -3_600_000)
+    with database.unit() as session:
+        assert farm.node(session, boot="b2").boot == "b2"
+
+
 def test_of_many_candidates_one_leads(database: Database) -> None:
     led: list[str] = []
     gate = threading.Barrier(4)

@@ -7,7 +7,7 @@ import threading
 import pytest
 from sqlalchemy import event
 
-from models.database import Database, shift_time
+from models.database import Database, now_ms, shift_time
 from models.repositories import nodes, reaping, recordings, tenures, timeline
 from models.vocabulary.errors import InvalidOperation, WorkerNotFound
 from models.vocabulary.states import Role, Status, TenureState, Wanted
@@ -214,6 +214,18 @@ def test_a_database_clock_that_went_back_does_not_make_the_dead_immortal(started
         (grant,) = reaping.reap(session, stuck=[("s1", 1)])
         assert grant.epoch == 1
         assert tenures.of(session, "s1")[0].state == TenureState.ENDED
+
+
+def test_what_a_clock_that_went_back_would_keep_waiting_for_an_hour_is_seen(started: Database) -> None:
+    _place(started)
+    with started.unit() as session:
+        farm.recording(session, "s2", cname="other").next_dispatch_ms = now_ms(session) + 8_000
+        assert reaping.unheld(session) == []
+        assert reaping.renewals(session, beyond_ms=TTL_MS) == {}
+    shift_time(started, -3_600_000)
+    with started.unit() as session:
+        assert reaping.unheld(session) == ["s2"], "no back-off is that long"
+        assert reaping.renewals(session, beyond_ms=TTL_MS) == {("s1", 1): 0}, "a dispatch that nobody may claim"
 
 
 def test_live_and_proven_are_said_by_the_owner_and_may_be_repeated(started: Database) -> None:

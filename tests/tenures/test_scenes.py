@@ -10,7 +10,7 @@ from models.database import Database
 from models.repositories import timeline
 from tests.models import farm
 from tests.tenures.hands import Worker
-from tests.tenures.test_machine import Farm
+from tests.tenures.test_machine import HOUR_MS, Farm
 
 
 @pytest.fixture
@@ -100,3 +100,28 @@ def test_what_a_store_had_all_along_has_its_place_again_when_its_worker_can_say_
         segments, holes = timeline.rows(session, stage.sid, "mix")
     assert holes == []
     assert len(segments) == 4
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_when_the_databases_clock_steps_nothing_fails_over_and_the_dead_still_do(stage: Farm, hours: int) -> None:
+    first = recorder(stage)
+    goes_on(stage, 2)
+    stage.the_databases_clock_steps(hours * HOUR_MS)
+    time_passes(stage, 15)
+    goes_on(stage, 1)
+    assert recorder(stage) is first
+    assert len(stage.epochs) == 1
+    first.reachable = False
+    time_passes(stage, 14)
+    assert recorder(stage) is not first, "an outage of leases for an hour is no protection for the dead"
+    goes_on(stage, 1)
+
+
+def test_whose_worker_dies_while_the_databases_clock_goes_back_goes_on_elsewhere(stage: Farm) -> None:
+    first = recorder(stage)
+    goes_on(stage, 2)
+    first.reachable = False
+    stage.the_databases_clock_steps(-HOUR_MS)
+    time_passes(stage, 26)
+    assert recorder(stage) is not first, "by the leader's own clock it has not renewed for three TTL"
+    goes_on(stage, 1)

@@ -23,17 +23,20 @@ VIRTUAL_START_MS: Final = 1_767_225_600_000
 
 
 class RealClock:
-    """CLOCK_MONOTONIC, so comparable between the processes of one host."""
+    """CLOCK_MONOTONIC, so comparable between the processes of one host. Wall time is read once and counted on from there:
+    a host whose clock is stepped meanwhile does not move it.
+    """
 
     def __init__(self, wall_offset_ms: int = 0, executor: Executor | None = None) -> None:
-        self.wall_offset_ms = wall_offset_ms  # database clock minus this host's
+        """`wall_offset_ms`: the database's clock minus this host's, now."""
+        self._wall_minus_now_s = time.time() - time.monotonic() + wall_offset_ms / 1000
         self._executor = executor
 
     def now(self) -> float:
         return time.monotonic()
 
     def wall_ms(self) -> int:
-        return round(time.time() * 1000) + self.wall_offset_ms
+        return round((self.now() + self._wall_minus_now_s) * 1000)
 
     async def sleep_until(self, t: float) -> None:
         while (left_s := t - self.now()) > 0:  # noqa: ASYNC110  (a timer may fire its resolution early; time is no event)
