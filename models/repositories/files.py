@@ -160,7 +160,8 @@ def recordings_with(
 ) -> list[Recording]:
     """Recordings that have had files, newest first: of a channel, created in [from, to)."""
     r = Recording
-    wanted = select(r).where(r.appid == appid, r.sliced)
+    snapped = select(File.sid).where(File.sid == r.sid, File.kind == "snapshot").exists()
+    wanted = select(r).where(r.appid == appid, or_(r.sliced, snapped))
     if cname:
         wanted = wanted.where(r.cname == cname)
     if from_ms is not None:

@@ -122,6 +122,22 @@ def test_streams_and_their_playlists_and_snapshots_are_listed_played_and_fetched
     over_http(sqlite_farm, ask)
 
 
+def test_a_recording_of_snapshots_alone_is_listed(sqlite_farm: Farm, folder: Folder) -> None:
+    sqlite_farm.worker()
+    sid = sqlite_farm.begin(mode=Mode.INDIVIDUAL, subscribe_uid_group=0)
+
+    async def ask(client: Client) -> None:
+        assert (await client.http.get(f"{ROOT}/files")).json()["recordings"] == []
+        with sqlite_farm.database.unit() as session:
+            snapshots.taken(session, sid, snapshot(sid, "alice", 1), track="alice/video", bytes_=4, md5=md5(b"jpeg"))
+        (one,) = (await client.http.get(f"{ROOT}/files")).json()["recordings"]
+        assert (one["sid"], one["snapshots"], one["files"]) == (sid, 1, [])
+        link = (await client.http.get(f"{ROOT}/recordings/{sid}/link")).json()
+        assert (link["playlist"], link["playlists"]) == ("", [])
+
+    over_http(sqlite_farm, ask)
+
+
 @pytest.fixture
 def backup(sqlite_farm: Farm, s3: S3Server) -> Backup:
     """The operator's: a bucket."""
