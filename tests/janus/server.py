@@ -29,6 +29,7 @@ from workers.recorder.capture.janus.channel import JanusChannel
 from workers.recorder.capture.janus.session import Handle, JanusSession
 from workers.recorder.clock import RealClock
 from workers.synthetic.plan import MediaPlan
+from workers.webrtc.tap import Drops
 
 T = TypeVar("T")
 
@@ -217,8 +218,8 @@ class JanusPublisher(SyntheticPublisher):
             await self._connection.close()
 
 
-def channel(clock: RealClock | None = None) -> JanusChannel:
-    return JanusChannel(clock or RealClock(), ALLOWED, (HOST,))
+def channel(drops: Drops | None = None) -> JanusChannel:
+    return JanusChannel(RealClock(), ALLOWED, (HOST,), drops)
 
 
 def room_at(cname: str = ROOM, *, token: str = "", anchored: bool = False, where: str = ADDRESS) -> Room:

@@ -20,6 +20,8 @@ from aiortc.rtp import (
     AnyRtcpPacket,
     RtcpByePacket,
     RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
     RtcpSrPacket,
     RtpPacket,
     pack_remb_fci,
@@ -88,6 +90,7 @@ class Tap:
         self._codec = ""
         self._rate = 90_000
         self._ssrc: int | None = None
+        self._answered: set[int] = set()  # senders of the first report
         self._track = ""
         self._last_t = float("-inf")
         self._rtcp = receiver._handle_rtcp_packet
@@ -152,6 +155,27 @@ class Tap:
         await self._rtcp(packet)
         if self._least_rtt_s and isinstance(packet, RtcpSrPacket):
             self._of_receiver("lsr_time")[packet.ssrc] += self._least_rtt_s
+            if packet.ssrc not in self._answered:
+                self._answered.add(packet.ssrc)
+                await self._report(packet)
+
+    async def _report(self, report: RtcpSrPacket) -> None:
+        """Answer a sender's report at once: until it knows how far away we are, Janus sends nothing again."""
+        stats: StreamStatistics | None = self._of_receiver("remote_streams").get(report.ssrc)
+        ssrc = self._of_receiver("rtcp_ssrc")
+        if stats is None or stats.max_seq is None or ssrc is None:
+            return
+        sent = (report.sender_info.ntp_timestamp >> 16) - round(self._least_rtt_s * 65536)
+        heard = RtcpReceiverInfo(
+            ssrc=report.ssrc,
+            fraction_lost=stats.fraction_lost,
+            packets_lost=stats.packets_lost,
+            highest_sequence=stats.max_seq,
+            jitter=stats.jitter,
+            lsr=sent & 0xFFFF_FFFF,
+            dlsr=0,
+        )
+        await self._receiver._send_rtcp(RtcpRrPacket(ssrc=ssrc, reports=[heard]))
 
     async def _estimate(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         """Feed bandwidth estimation and send its word (REMB), as aiortc's own handler does."""
