@@ -1,0 +1,54 @@
+"""A recorder that is to take over says that it can, as soon as some store would take its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.vocabulary.errors import StorageError, StoreUnavailable
+from models.vocabulary.spec import Backup, FolderStore, StoreKeys
+from models.vocabulary.states import Role, Status
+from stores.memory import Memory
+from tests.recorder.virtual import Run, scene, spec, user
+from workers.recorder.clock import VirtualClock
+
+#: The recording began 6 s ago.
+BEGUN = {"t0_ms": 1_767_225_600_000, "resume_at_90k": 540_000, "opened_ms": 1_767_225_594_000}
+
+
+def ready_at(tmp_path: Path, *, back_s: float, backup: Backup | None, role: Role = Role.SUCCESSOR) -> float | None:
+    """When it says so, while the customer's store answers from `back_s` on. None: not in 60 s."""
+    clocks: list[VirtualClock] = []
+    said: list[float] = []
+
+    def faults(operation: str, _key: str) -> StorageError | None:
+        return StoreUnavailable("away") if not clocks or clocks[0].now() < back_s else None
+
+    async def act(run: Run, clock: VirtualClock) -> None:
+        clocks.append(clock)
+        began_s = clock.now()
+        while not said:
+            await clock.sleep_until(clock.now() + 0.5)
+            if Status.READY in run.keeper.statuses:
+                said.append(clock.now() - began_s)
+
+    run = Run(tmp_path, spec(scene(tmp_path, user("a"), duration_s=60)), Memory(faults))
+    run.record(act, role=role, backup=backup, **BEGUN)
+    return said[0] if said else None
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Backup:
+    return Backup(address=FolderStore(path=str(tmp_path / "backup")), keys=StoreKeys(), after_s=60)
+
+
+@pytest.mark.parametrize("role", [Role.SUCCESSOR, Role.STANDBY])
+def test_while_the_customers_store_is_away_the_backup_store_will_do(tmp_path: Path, backup: Backup, role: Role) -> None:
+    at_s = ready_at(tmp_path, back_s=50, backup=backup, role=role)
+    assert at_s is not None and at_s < 2
+
+
+def test_with_no_backup_store_the_first_file_that_the_customers_store_takes_will_do(tmp_path: Path) -> None:
+    at_s = ready_at(tmp_path, back_s=20, backup=None)
+    assert at_s is not None and 14 <= at_s < 50
