@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -12,6 +14,8 @@ from models.vocabulary.states import Role, Status
 from stores.memory import Memory
 from tests.recorder.virtual import Run, scene, spec, user
 from workers.recorder.clock import VirtualClock
+
+T = TypeVar("T")
 
 #: The recording began 6 s ago.
 BEGUN = {"t0_ms": 1_767_225_600_000, "resume_at_90k": 540_000, "opened_ms": 1_767_225_594_000}
@@ -52,3 +56,16 @@ def test_while_the_customers_store_is_away_the_backup_store_will_do(tmp_path: Pa
 def test_with_no_backup_store_the_first_file_that_the_customers_store_takes_will_do(tmp_path: Path) -> None:
     at_s = ready_at(tmp_path, back_s=20, backup=None)
     assert at_s is not None and 14 <= at_s < 50
+
+
+def test_a_store_that_hangs_is_not_waited_for(tmp_path: Path, backup: Backup, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_thread = VirtualClock.in_thread
+
+    async def hangs(self: VirtualClock, work: Callable[[], T]) -> T:
+        if getattr(work, "__name__", "") == "probe" and isinstance(getattr(work, "__self__", None), Memory):
+            await self.sleep_until(self.now() + 60)
+        return await in_thread(self, work)
+
+    monkeypatch.setattr(VirtualClock, "in_thread", hangs)
+    at_s = ready_at(tmp_path, back_s=50, backup=backup)
+    assert at_s is not None and 4 < at_s < 8

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from models.vocabulary import keys, pipe
 from models.vocabulary.errors import ReelyardError, StorageError
@@ -12,6 +13,9 @@ from models.vocabulary.timing import Clock
 from stores.base import Store
 from stores.opening import open_backup
 from workers.recorder.upload.uploader import StoreName, Text, Uploader
+
+#: A store that has not answered by then has failed, as far as others wait for it.
+PROBE_S: Final = 5.0
 
 
 class Delivery:
@@ -106,8 +110,16 @@ class Delivery:
         self._on_open(store, uploader)
         if self._secrets.store != secrets.store:  # they changed while the store was being opened
             await self._reopen()
+        await self._prove(store)
+
+    async def _prove(self, store: Store) -> None:
+        """Whoever is to take a recording over can, while the customer's store fails: the other one takes the files."""
+        probe = asyncio.ensure_future(self._clock.in_thread(store.probe))
         try:
-            await self._clock.in_thread(store.probe)
+            await asyncio.wait({probe}, timeout=PROBE_S)
+            if not probe.done() and await self._backup_works():
+                self._on_proven()
+            await probe
         except StorageError as error:
             self._on_trouble(error)  # its puts are tried all the same
             if await self._backup_works():
@@ -115,9 +127,10 @@ class Delivery:
         else:
             self.store_reads = store.caps.reads
             self._on_proven()
+        finally:
+            probe.cancel()
 
     async def _backup_works(self) -> bool:
-        """Whoever is to take a recording over can, while the customer's store fails: the other one takes the files."""
         if self.backup is None:
             return False
         try:
