@@ -26,6 +26,7 @@ class Audience(StrEnum):
     WHIP = "whip"  # a publisher's bearer at the gateway
     WHIP_INGEST = "whip-ingest"  # what the gateway's redirect carries to the ingest
     UNITS = "units"  # a recorder at an ingest's unit server; uid is the recorder's own
+    CLOCK = "clock"  # a node, telling the ingest beside it the farm's time, which is the claim `exp`; names no room
     ROOMS = "rooms"  # the farm itself, asking an ingest for its rooms; names no room
 
 
@@ -70,6 +71,15 @@ def verify_whip(keys: bytes | Sequence[bytes], token: str, audience: Audience, n
             continue
         return _claims(claims, now_s)
     raise Unauthorized(failure)
+
+
+def mint_time(key: bytes, now_s: float) -> str:
+    return mint_whip(key, "", "", "", 0, now_s, Audience.CLOCK)
+
+
+def verify_time(keys: bytes | Sequence[bytes], token: str) -> int:
+    """The unix second that it tells. Raises `Unauthorized`."""
+    return verify_whip(keys, token, Audience.CLOCK, now_s=0).expires_s
 
 
 def _claims(claims: dict[str, object], now_s: float) -> WhipClaims:

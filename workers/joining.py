@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy.orm import Session
 
+from models.database import now_ms
 from models.repositories import nodes, rooms
 from models.tokens import Audience, mint_whip, whip_keys
 from models.vocabulary.address import is_janus
@@ -36,5 +36,5 @@ def join(session: Session, spec: RecordingSpec, secret_keys: str, channel_token:
     if holder is None or not holder.ingest_units:
         raise ChannelUnreachable("the room's ingest is not up")
     key = whip_keys(secret_keys)[0]
-    token = mint_whip(key, spec.appid, spec.cname, spec.uid, UNITS_TOKEN_S, time.time(), Audience.UNITS)
+    token = mint_whip(key, spec.appid, spec.cname, spec.uid, UNITS_TOKEN_S, now_ms(session) / 1000, Audience.UNITS)
     return Joining(f"whip:{holder.ingest_units}", {"token": token})

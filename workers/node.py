@@ -18,9 +18,10 @@ import httpx
 import redis
 from sqlalchemy.orm import Session
 
-from models.database import Database
+from models.database import Database, now_ms
 from models.repositories import nodes, tenures
 from models.settings import Settings
+from models.tokens import mint_time, whip_keys
 from models.vocabulary import messages
 from models.vocabulary.errors import NameTaken, ReelyardError, StateUnavailable
 from models.vocabulary.states import Role
@@ -58,6 +59,7 @@ class Node:
         self._draining = False
         self._is_full = False
         self._claiming = 0
+        self._database_ahead_s: float | None = None  # of our monotonic clock
         self._threads: list[threading.Thread] = []
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -220,6 +222,7 @@ class Node:
                 spool_full,
             )
             told_to_drain = row.draining
+            self._database_ahead_s = now_ms(session) / 1000 - time.monotonic()
             if self._draining:
                 nodes.set_draining(session, config.node_name, True)
         if told_to_drain and not self._draining:
@@ -236,11 +239,18 @@ class Node:
         return is_full
 
     def _ingest_up(self) -> bool:
-        """Whether the ingest beside this node answers. Our own neighbour, so not an address that a user named."""
+        """Whether the ingest beside this node answers. Our own neighbour, so not an address that a user named. It is told
+        the database's time: publishers' tokens live for seconds, and this host's clock may be an hour off.
+        """
         if not self._config.ingest_url:
             return False
+        headers = {}
+        if self._database_ahead_s is not None:
+            key = whip_keys(self._config.secret_keys.get_secret_value())[0]
+            headers["Authorization"] = f"Bearer {mint_time(key, time.monotonic() + self._database_ahead_s)}"
+        address = f"http://{self._config.ingest_bind}/healthz"
         try:
-            return httpx.get(f"http://{self._config.ingest_bind}/healthz", timeout=INGEST_TIMEOUT_S).is_success
+            return httpx.get(address, headers=headers, timeout=INGEST_TIMEOUT_S).is_success
         except (httpx.HTTPError, httpx.InvalidURL):
             return False
 

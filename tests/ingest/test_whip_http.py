@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import quote
@@ -11,8 +12,8 @@ import httpx
 import pytest
 from aiortc import RTCPeerConnection
 
-from models.tokens import Audience
-from tests.ingest.rigs import endpoint, running_ingest, token
+from models.tokens import Audience, mint_time
+from tests.ingest.rigs import KEY, endpoint, running_ingest, token
 from workers.ingest import whip
 from workers.ingest.process import Ingest
 from workers.webrtc import ice
@@ -62,6 +63,24 @@ def test_only_this_ingests_token_for_this_user_and_room_may_publish() -> None:
         return {name: (await http.post(url, content="v=0", headers=h)).status_code for name, h in wrong.items()}
 
     assert ask(statuses) == dict.fromkeys(wrong, 401)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_an_ingest_whose_host_is_an_hour_off_judges_by_the_time_it_is_told(
+    hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh, stale, true_s = bearer(ttl_s=30), bearer(ttl_s=-1), time.time()
+    monkeypatch.setattr(time, "time", lambda: true_s + hours * 3_600)
+
+    async def statuses(ingest: Ingest, http: httpx.AsyncClient) -> list[int]:
+        healthz = f"http://127.0.0.1:{ingest.port}/healthz"
+        told = await http.get(healthz, headers={"Authorization": f"Bearer {mint_time(KEY, true_s)}"})
+        sdp = await offer()
+        asked = [await http.post(endpoint(ingest, "alice"), content=sdp, headers=h) for h in (fresh, stale)]
+        forged = await http.get(healthz, headers={"Authorization": f"Bearer {mint_time(b'x' * 32, 0)}"})
+        return [answer.status_code for answer in (told, *asked, forged, await http.get(healthz))]
+
+    assert ask(statuses) == [200, 201, 401, 401, 200]
 
 
 def test_a_bad_offer_is_refused_with_a_reason_and_leaves_nothing() -> None:

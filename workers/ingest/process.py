@@ -17,6 +17,7 @@ from models.tokens import whip_keys
 from workers.ingest.publisher import Patience
 from workers.ingest.room import Rooms
 from workers.ingest.units import UnitServer
+from workers.ingest.wall import Wall
 from workers.ingest.whip import Whip
 from workers.webrtc import ice
 from workers.webrtc.tap import Drops
@@ -45,8 +46,9 @@ class Ingest:
         ice.keep_to(settings.ice_addresses)
         keys = whip_keys(settings.secret_keys.get_secret_value())
         self.rooms = Rooms(time.monotonic)
-        self.whip = Whip(self.rooms, keys, time.monotonic, time.time, settings.ingest_url, patience, drops)
-        self.units = UnitServer(self.rooms, keys, time.monotonic, time.time)
+        wall = Wall(time.monotonic, time.time)
+        self.whip = Whip(self.rooms, keys, time.monotonic, wall, settings.ingest_url, patience, drops)
+        self.units = UnitServer(self.rooms, keys, time.monotonic, wall)
         self._bind = _host_port(settings.ingest_bind)
         self._units_bind = _host_port(settings.ingest_units_bind)
         self._http: _Http | None = None

@@ -18,11 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from models.tokens import Audience, verify_whip
+from models.tokens import Audience, verify_time, verify_whip
 from models.vocabulary.channel import User
 from models.vocabulary.errors import BadBody, BadParameter, Overloaded, ReelyardError, Unauthorized, WorkerNotFound
 from workers.ingest.publisher import Patience, Publisher, close_all
 from workers.ingest.room import MAX_PUBLISHERS, RoomName, Rooms
+from workers.ingest.wall import Wall
 from workers.webrtc import fragment
 from workers.webrtc.tap import Drops
 
@@ -44,7 +45,7 @@ class Whip:
         rooms: Rooms,
         keys: Sequence[bytes],
         now: Callable[[], float],
-        wall_s: Callable[[], float],
+        wall_s: Wall,
         public_url: str = "",
         patience: Patience | None = None,
         drops: Drops | None = None,
@@ -71,7 +72,7 @@ class Whip:
                 Route(sessions, _answering(self._patch), methods=["PATCH"]),
                 Route(sessions, self._options, methods=["OPTIONS"]),
                 Route("/rooms", _answering(self._list), methods=["GET"]),
-                Route("/healthz", self._health, methods=["GET"]),
+                Route("/healthz", _answering(self._health), methods=["GET"]),
             ],
             middleware=[
                 Middleware(
@@ -156,6 +157,9 @@ class Whip:
         return JSONResponse({"rooms": rooms, "publishers": len(self._publishers)})
 
     async def _health(self, request: Request) -> Response:
+        """The node beside us asks, and says what time it is by the farm's clock."""
+        if "authorization" in request.headers:
+            self._wall_s.told(verify_time(self._keys, _token(request)))
         return JSONResponse({"status": "ok"})
 
     async def _options(self, request: Request) -> Response:
