@@ -69,3 +69,28 @@ def test_a_store_that_hangs_is_not_waited_for(tmp_path: Path, backup: Backup, mo
     monkeypatch.setattr(VirtualClock, "in_thread", hangs)
     at_s = ready_at(tmp_path, back_s=50, backup=backup)
     assert at_s is not None and 4 < at_s < 8
+
+
+def test_until_the_customers_store_works_what_is_recorded_goes_to_the_backup_store_at_once(
+    tmp_path: Path, backup: Backup
+) -> None:
+    """Who hands the recording over waits for it."""
+    clocks: list[VirtualClock] = []
+    backed: list[tuple[float, int]] = []
+
+    def faults(operation: str, _key: str) -> StorageError | None:
+        away = not clocks or clocks[0].now() < 30 or 45 <= clocks[0].now() < 60
+        return StoreUnavailable("away") if away else None
+
+    async def act(run: Run, clock: VirtualClock) -> None:
+        clocks.append(clock)
+        began_s = clock.now()
+        while True:
+            backed.append((clock.now() - began_s, len(list((tmp_path / "backup").rglob("*.ts")))))
+            await clock.sleep_until(clock.now() + 1)
+
+    run = Run(tmp_path, spec(scene(tmp_path, user("a"), duration_s=80), slice_s=2), Memory(faults))
+    run.record(act, role=Role.SUCCESSOR, backup=backup, **BEGUN)
+    at = dict(backed)
+    assert at[16.0] >= 2
+    assert at[44.0] == at[58.0] > 0, "from then on it is waited for, as ever"

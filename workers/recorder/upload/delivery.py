@@ -9,6 +9,7 @@ from typing import Any, Final
 from models.vocabulary import keys, pipe
 from models.vocabulary.errors import ReelyardError, StorageError
 from models.vocabulary.spec import Secrets
+from models.vocabulary.states import Role
 from models.vocabulary.timing import Clock
 from stores.base import Store
 from stores.opening import open_backup
@@ -117,28 +118,32 @@ class Delivery:
         probe = asyncio.ensure_future(self._clock.in_thread(store.probe))
         try:
             await asyncio.wait({probe}, timeout=PROBE_S)
-            if not probe.done() and await self._backup_works():
-                self._on_proven()
+            if not probe.done():
+                await self._prove_by_backup()
             await probe
         except StorageError as error:
             self._on_trouble(error)  # its puts are tried all the same
-            if await self._backup_works():
-                self._on_proven()
+            await self._prove_by_backup()
         else:
             self.store_reads = store.caps.reads
             self._on_proven()
         finally:
             probe.cancel()
 
-    async def _backup_works(self) -> bool:
-        if self.backup is None:
-            return False
+    async def _prove_by_backup(self) -> None:
+        """Whoever is to take a recording over can while the customer's store fails: the other one takes the files, and at
+        once. Who hands it over waits until a store has them.
+        """
+        if self.backup is None or self._uploader is None:
+            return
         try:
             await self._clock.in_thread(self.backup.probe)
         except StorageError as error:
             self._on_trouble(StorageError(f"the backup store: {error.text}"))
-            return False
-        return True
+            return
+        if not self._hurries and self._begin.role in (Role.SUCCESSOR, Role.STANDBY):
+            self._uploader.hurry(until_it_works=True)
+        self._on_proven()
 
     async def _begun(self, store: Store) -> Uploader:
         backup = self._begin.backup

@@ -49,8 +49,8 @@ class Uploader:
         self._on_trouble = on_trouble
         self._on_lost = on_lost  # a file is gone from the spool: it will never be stored
         self._chores = Chores(on_crash)  # one of our tasks broke: nobody sends its file any more
-        self._patience_s = backup_after_s
-        self._hurries = False
+        self._backup_after_s = self._patience_s = backup_after_s
+        self._hurries = self._until_it_works = False
         self._writer_until = 0.0
         self._backed: set[str] = set()  # in the backup store; the customer's has not proven them
         self._primary = Lane(
@@ -126,9 +126,12 @@ class Uploader:
         self._primary.replace(store)
         self._documents.replace(store)
 
-    def hurry(self) -> None:
-        """Capture is over: what the store does not take soon goes to the backup store."""
+    def hurry(self, *, until_it_works: bool = False) -> None:
+        """Somebody waits: what the store does not take soon goes to the backup store. At the end of capture for good; or
+        `until_it_works`, for one that has failed from our beginning on.
+        """
         self._patience_s = min(self._patience_s, HURRY_S)
+        self._until_it_works = until_it_works
         self._look()
         if self._backup is not None and not self._hurries:
             self._hurries = True
@@ -136,7 +139,7 @@ class Uploader:
 
     async def _keep_looking(self) -> None:
         """A storm's next try may be half a minute away, and one that hangs takes as long to fail."""
-        while True:
+        while self._hurries:
             await self._clock.sleep_until(self._clock.now() + LOOK_S)
             self._look()
 
@@ -158,6 +161,8 @@ class Uploader:
     # -- the two stores -----------------------------------------------------------------------------------------
 
     def _in_primary(self, item: Item) -> None:
+        if self._until_it_works:
+            self._patience_s, self._hurries, self._until_it_works = self._backup_after_s, False, False
         self._backed.discard(item.key)
         if self._backup is not None:
             self._backup.drop(item.key)
