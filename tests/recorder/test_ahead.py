@@ -137,6 +137,24 @@ def test_a_store_that_is_away_is_asked_again_with_what_comes_next(bench: Bench) 
     assert (made.duration_90k, made.error, bench.troubles) == (6 * S, "", [])
 
 
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_what_nobody_has_is_left_out_unless_it_can_be_had_in_the_end(bench: Bench, comes_back: bool) -> None:
+    first, second, third = wanted = shots(bench.slices)
+    away = bench.slices[1].path.read_bytes()
+    bench.slices[1].path.unlink()
+    bench.store.delete(second.key)
+
+    def look(message: pipe.Rushes | pipe.Film) -> None:
+        if comes_back and isinstance(message, pipe.Film):
+            bench.slices[1].path.write_bytes(away)
+
+    made = work(bench, [rushes(0, first, second), rushes(2, third), ordered(bench, wanted)], look)
+    shown = [n for n in range(90) if comes_back or not 30 <= n < 60]
+    assert [n for _, n in Shown(bench.put[0].path).pictures] == shown
+    assert made.error == ("" if comes_back else "2.0 s in 1 segments could not be read back and are left out")
+    assert not list(bench.spool.folder.glob("*.making"))
+
+
 def test_a_damaged_slice_costs_the_lead_and_is_told_when_the_film_is_due(bench: Bench) -> None:
     first, second, third = wanted = shots(bench.slices)
     sound = bench.slices[1].path.read_bytes()

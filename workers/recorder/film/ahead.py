@@ -22,6 +22,7 @@ class Ahead:
         self._spec = spec
         self._room = room
         self._told: list[Shot] = []
+        self._tried = 0  # so many of them are on the reel, or nobody has them
         self._reel: Reel | None = None
         self._given_up = True  # until a film is begun
 
@@ -34,14 +35,14 @@ class Ahead:
             self._told += rushes.shots
 
     def work(self, fetch: Fetch, rest: Callable[[], None]) -> None:
-        """Blocks. What cannot be had yet is asked for again when more is told."""
+        """Blocks. A store that does not answer is asked again when more is told; what nobody has is left out."""
         if self._given_up:
             return
         if not self._room():
             self.drop()
             return
         reel = self._reel = self._reel or Reel(self._path, self._spec)
-        for shot in self._told[len(reel.shots) :]:
+        for shot in self._told[self._tried :]:
             try:
                 path = fetch(shot)
             except StoreUnavailable:
@@ -49,22 +50,23 @@ class Ahead:
             except DiskFull:
                 self.drop()
                 return
-            if path is None:
-                return
-            try:
-                reel.add(shot, path)
-            except (DiskFull, StorageError):
-                self.drop()
-                return
-            rest()
+            if path is not None:
+                try:
+                    reel.add(shot, path)
+                except (DiskFull, StorageError):
+                    self.drop()
+                    return
+                rest()
+            self._tried += 1
 
     def take(self, shots: Sequence[Shot]) -> Reel | None:
         """The reel, if it holds how these begin; it is the taker's from then on."""
-        reel, self._reel = self._reel, None
+        reel, told = self._reel, [shot.key for shot in self._told[: self._tried]]
+        self._reel = None
         self.drop()
         if reel is None:
             return None
-        if reel.shots and [shot.key for shot in reel.shots] == [shot.key for shot in shots[: len(reel.shots)]]:
+        if reel.shots and told == [shot.key for shot in shots[: len(told)]]:
             return reel
         reel.leave()
         return None
@@ -73,4 +75,4 @@ class Ahead:
         """Nothing more of this film is done ahead."""
         if self._reel is not None:
             self._reel.leave()
-        self._reel, self._told, self._given_up = None, [], True
+        self._reel, self._told, self._tried, self._given_up = None, [], 0, True

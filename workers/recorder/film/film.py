@@ -56,19 +56,24 @@ def make(
     begun: Reel | None = None,
 ) -> FilmFile | None:
     """Write shots, in time order, as the film `out`; None when not one of them is to be had. A reel that was `begun` holds
-    the first of them.
+    the first of them, but for some that could not be had: where one can by now, all is made anew.
 
     `rest` is called after each shot, so that whoever shares the machine gets on. Raises `DiskFull`, or `StorageError`
     when what was written is not what was given: libav does not tell every failed write.
     """
     missing: list[Shot] = []
     reel = begun or Reel(out.with_name(out.name + PART), spec)
+    done = {shot.key for shot in reel.shots}
     try:
-        for shot in shots[len(reel.shots) :]:
+        for shot in shots:
+            if shot.key in done:
+                continue
             path = fetch(shot)
             if path is None:
                 missing.append(shot)
                 continue
+            if reel.shots and shot.start_90k < reel.shots[-1].start_90k:
+                return make(shots, out, spec, fetch, rest=rest)
             reel.add(shot, path)
             rest()
         if not reel.close(out):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.vocabulary.ticks import AAC_SAMPLES, SAMPLE_RATE
 from workers.recorder.mixer.planes import samples_of
+from workers.recorder.segment.encoding import aac_options
 
 #: So many frames on each side warm the encoder up: with 8 its seam lies at -61 dBFS (docs/design/recording-clock.md).
 WARM: Final = 12
@@ -57,7 +58,7 @@ def _encoded(pcm: Sequence[Pcm], channels: int, bps: int) -> dict[int, bytes]:
     layout = "stereo" if channels == 2 else "mono"
     context.sample_rate, context.layout, context.format, context.bit_rate = SAMPLE_RATE, layout, "fltp", bps
     context.time_base = Fraction(1, SAMPLE_RATE)
-    context.options = {"aac_coder": "fast"}
+    context.options = aac_options()
     packets: list[Any] = []
     for i, samples in enumerate(pcm):
         frame = av.AudioFrame("fltp", layout, AAC_SAMPLES)
