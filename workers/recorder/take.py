@@ -204,7 +204,7 @@ class Take:
         """A later tenure finds the zero that an earlier one has set."""
         if self._begin.t0_ms is None or self._end.reason is not None:
             return
-        self._zero = later_zero(self._begin.t0_ms, self._begin.anchor, self._channel, self._clock)
+        self._zero = later_zero(self._begin.t0_ms, self._begin.anchor, self._resume_at_90k, self._channel, self._clock)
         now_90k = max(self._resume_at_90k, self.position_90k)
         self._pause.resume(self._begin.held_90k, now_90k)
         if self._pause.from_90k is None:

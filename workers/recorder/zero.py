@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from models.vocabulary import pipe
 from models.vocabulary.channel import Anchor, Channel
 from models.vocabulary.ticks import seconds, ticks
 from models.vocabulary.timing import Clock
+
+#: A monotonic clock drifts by minutes in a month; further apart two clocks are only where one was set.
+APART_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,15 @@ def first_zero(t_s: float, channel: Channel, clock: Clock) -> Zero:
     return Zero(t_s, clock.wall_ms() - late_ms, channel.anchor(t_s))
 
 
-def later_zero(t0_ms: int, point: pipe.Point | None, channel: Channel, clock: Clock) -> Zero:
-    """An earlier tenure has set it: on the channel's clock, if that is still known there, or else on the wall."""
-    at_s = None if point is None else channel.time_of(Anchor(point.clock_id, point.zero_s))
-    if at_s is None:
-        at_s = clock.now() - (clock.wall_ms() - t0_ms) / 1000
+def later_zero(t0_ms: int, point: pipe.Point | None, reached_90k: int, channel: Channel, clock: Clock) -> Zero:
+    """An earlier tenure has set it: on the channel's clock, if that is still known there, or else on the wall.
+
+    Where the two are far apart, somebody has set one of them since: the one that is nearer to what is recorded already is right.
+    """
+    wall_s = clock.now() - (clock.wall_ms() - t0_ms) / 1000
+    channel_s = None if point is None else channel.time_of(Anchor(point.clock_id, point.zero_s))
+    at_s = wall_s if channel_s is None else channel_s
+    if channel_s is not None and abs(channel_s - wall_s) > APART_S:
+        expected_s = clock.now() - seconds(reached_90k)
+        at_s = min(channel_s, wall_s, key=lambda s: abs(s - expected_s))
     return Zero(at_s, t0_ms, channel.anchor(at_s))

@@ -73,7 +73,8 @@ class ScriptedChannel:
         script = load(self._script) if isinstance(self._script, Path) else self._script
         self._timeline = compile_script(script)
         self._clock_id = _clock_id(script, room)
-        self._zero_t = self._clock.now() - (self._clock.wall_ms() - room.opened_ms) / 1000
+        played_ms = self._clock.wall_ms() - room.opened_ms
+        self._zero_t = self._clock.now() - max(0, played_ms) / 1000  # below 0: a clock went back since
         self._tell_snapshot()
         self._restart()
 
