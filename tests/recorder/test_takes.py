@@ -169,7 +169,7 @@ def test_a_channel_that_breaks_ends_the_recorder_loudly(tmp_path: Path) -> None:
 
     async def act(run: Run, clock: VirtualClock) -> None:
         await clock.sleep_until(3)
-        told[0]._told.put_nowait(RuntimeError("boom"))
+        told[0]._news.fail(RuntimeError("boom"))
 
     told: list[ScriptedChannel] = []
 
