@@ -15,7 +15,7 @@ from models.vocabulary import keys
 from models.vocabulary.film import unclaimed
 from models.vocabulary.spec import Mode
 from models.vocabulary.states import SegmentState, ended
-from models.vocabulary.streams import MIX
+from models.vocabulary.streams import JOINED, MIX
 from models.vocabulary.ticks import TICKS_PER_S, seconds
 from scheduler import whereabouts
 
@@ -72,9 +72,13 @@ def snapshot(row: File) -> dict[str, Any]:
 
 
 def playable(row: Recording, lengths: Sequence[Length]) -> list[str]:
-    """Names of playlists, those first that show most: a mix's; users' joined ones, then each stream's."""
+    """Names of playlists, those first that show most: a mix's, also before there is one; users' joined ones, then each
+    stream's.
+    """
+    if row.mode != Mode.INDIVIDUAL:
+        return [basename(keys.playlist_key((), row.sid, row.cname))]
     names = [name for name, _ in whereabouts.playlists(row, lengths)]
-    return sorted(names, key=lambda name: (not name.endswith("__uid_e_av.m3u8"), name))
+    return sorted(names, key=lambda name: (not name.endswith(f"__uid_e_{JOINED}{whereabouts.PLAYLIST}"), name))
 
 
 def _shown(file: File, t0_ms: int) -> dict[str, Any]:

@@ -206,6 +206,7 @@ def test_files_are_listed_linked_and_deleted(speak: Speak, service: Service) -> 
             body={
                 "playlist": "/v1/p?token=planted",
                 "until_s": 9,
+                "playlists": [{"name": "x.m3u8", "path": "/v1/p?token=planted"}],
                 "files": [{"name": "x_0.mp4", "path": "/v1/f?token=planted"}],
             }
         ),
@@ -217,6 +218,7 @@ def test_files_are_listed_linked_and_deleted(speak: Speak, service: Service) -> 
     assert [(s.name, s.kind, s.bytes) for s in files.segments] == [("x.ts", "segment", 3)]
     link = speak("link", "5" * 32, for_s=60)
     assert (link.playlist, link.files["x_0.mp4"], link.until_s) == ("/v1/p?token=planted", "/v1/f?token=planted", 9)
+    assert link.playlists == {"x.m3u8": link.playlist}
     assert "planted" not in repr(link)
     assert speak("delete_files", "5" * 32, "x_0.mp4").own_store
     recording = f"{APP}/recordings/{'5' * 32}"

@@ -45,11 +45,15 @@ class FilePage:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """For players: paths at the service that need no key until `until_s` (unix). Whoever has it may play this recording."""
+    """For players: paths at the service that need no key until `until_s` (unix). Whoever has it may play this recording.
+
+    `playlist` is empty where there is none to play: of an individual recording before its first slice, or of snapshots.
+    """
 
     playlist: str = field(repr=False)
     files: Mapping[str, str] = field(repr=False)  # name → path
     until_s: int
+    playlists: Mapping[str, str] = field(default_factory=dict, repr=False)  # name → path: of single streams, too
 
 
 def page(body: Mapping[str, Any]) -> FilePage:
@@ -69,11 +73,14 @@ def listed(body: Mapping[str, Any]) -> RecordingFiles:
 
 
 def link(body: Mapping[str, Any]) -> Link:
-    playlist = text(body.get("playlist"))
-    if not playlist:
+    playlist = body.get("playlist")
+    if not isinstance(playlist, str):
         raise ProtocolError("the answer has no playlist")
-    files = {text(file.get("name")): text(file.get("path")) for file in objects(body.get("files"))}
-    return Link(playlist, files, whole(body.get("until_s")) or 0)
+    return Link(playlist, _paths(body, "files"), whole(body.get("until_s")) or 0, _paths(body, "playlists"))
+
+
+def _paths(body: Mapping[str, Any], of: str) -> dict[str, str]:
+    return {text(file.get("name")): text(file.get("path")) for file in objects(body.get(of))}
 
 
 def _file(body: Mapping[str, Any], kind: str) -> StoredFile:
