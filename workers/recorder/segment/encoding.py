@@ -45,6 +45,9 @@ WARM_VIDEO_FRAMES: Final = 60
 #: What x264 does by default, and when the machine cannot keep up: half the work for 1.2 dB.
 PRESET: Final = "veryfast"
 THRIFTY: Final = "superfast"
+#: Of the AAC encoder: speech takes about the profile's bit rate, and is as true to its source as the encoder's own rate
+#: control makes it at that rate. That one codes a frame up to six times, and twice as long (docs/design/mixer.md).
+_AAC_QUALITY: Final = 180
 #: Cores that x264 veryfast takes for 1280x720@30 (measured), from which other sizes are scaled.
 _CORES_720P30: Final = 0.36
 
@@ -71,6 +74,11 @@ def encoder_threads(width: int, height: int, fps: int) -> int:
     """One thread is real-time up to 1080p30; more only where the work exceeds a core."""
     cores = width * height * fps / (1280 * 720 * 30) * _CORES_720P30
     return max(1, math.ceil(cores))
+
+
+def aac_options() -> dict[str, str]:
+    """Of libav's encoder. The twoloop coder, its default, errs audibly at transients."""
+    return {"aac_coder": "fast", "flags": "+qscale", "global_quality": str(_AAC_QUALITY)}
 
 
 def stamped_video(packet: Packet[Any], n: int, coding_index: int, fps: int) -> Coded:
@@ -114,6 +122,7 @@ class Encode:
         self.video = self._opened_video() if spec.has_video else None
         self.audio = self._opened_audio() if spec.has_audio else None
         self._sound = _sound_frame(spec.audio.channels)
+        self._rows = [samples_of(plane, AAC_SAMPLES) for plane in self._sound.planes]
 
     def _opened_video(self) -> VideoStream:
         container = av.open("/dev/null", "w", format="null")
@@ -161,7 +170,7 @@ class Encode:
         context = stream.codec_context
         context.bit_rate = spec.audio.bitrate_bps
         context.time_base = _SAMPLE_TIME
-        context.options = {"aac_coder": "fast"}  # the twoloop coder errs audibly at transients
+        context.options = aac_options()
         return stream
 
     def picture(self, frame: av.VideoFrame) -> Iterator[Coded]:
@@ -196,8 +205,8 @@ class Encode:
         assert self.audio is not None
         j = self.next_audio
         self.next_audio += 1
-        for plane, channel in zip(self._sound.planes, samples, strict=True):
-            samples_of(plane, AAC_SAMPLES)[:] = channel
+        for row, channel in zip(self._rows, samples, strict=True):
+            row[:] = channel
         self._sound.pts, self._sound.time_base = j * AAC_SAMPLES, _SAMPLE_TIME
         yield from self._owned_audio(self.audio.codec_context.encode(self._sound))
 
@@ -213,9 +222,11 @@ class Encode:
             return
         for container in self._containers:
             container.close()
+        drew = self.video is not None
         self.video = self.audio = None
         self._containers.clear()
-        gc.collect()  # the contexts lie in reference cycles: 90 MB become 240 within a few tenures without this
+        if drew:
+            gc.collect()  # the contexts lie in reference cycles: 90 MB become 240 within a few tenures without this
 
     def _starts_piece(self, n: int) -> bool:
         return n == self.first_frame or (n >= self.first_frame and n % (self.slice_s * self.fps) == 0)
