@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -19,7 +20,10 @@ from models.database import Database, open_database
 from models.repositories import recordings
 from models.schema import upgrade
 from models.settings import settings
+from models.vocabulary.spec import S3Store, StoreKeys
 from models.vocabulary.ticks import audio_frame_from, frame_tick
+from stores import open_store
+from tests import servers
 from tests.individual.merged import end, recorded, shown
 from tests.individual.streams import pieces, sound_files
 from tests.recorder.virtual import SID, Run, scene, user
@@ -159,14 +163,32 @@ def test_what_cannot_be_merged_is_told_with_what_to_do(call: tuple[Run, Database
         row.mode = "individual"
 
 
-def test_a_call_without_pictures_keeps_its_original_sound_where_it_was(tmp_path: Path) -> None:
+def test_a_call_without_pictures_is_read_from_its_bucket_with_the_keys_that_are_given(
+    s3: servers.S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database = state(tmp_path)
+    bucket = S3Store(vendor=11, bucket=s3.bucket, endpoint=s3.endpoint)
     channel = scene(tmp_path, user("a"), user("b", (1, "join"), (1, "publish")), duration_s=5)
-    run = recorded(tmp_path, database, channel, stream_types=0, stream_mode="original")
+    run = recorded(tmp_path, database, channel, stream_types=0, stream_mode="original", store=bucket)
+    end(database)
+    with database.unit() as session:
+        recordings.wipe_secrets(session, SID)
     database.close()
+    keys = StoreKeys(access_key=s3.access_key, secret_key=s3.secret_key)
+    monkeypatch.setenv("REELYARD_DATABASE_URL", f"sqlite:///{tmp_path / 'reelyard.db'}")
+    monkeypatch.setenv("REELYARD_ALLOW_NETWORKS", "127.0.0.0/8")
+    settings.cache_clear()
+    store = open_store(bucket, keys, allow_networks=settings().allow_networks)
+    for path in run.out.iterdir():
+        md5 = hashlib.md5(path.read_bytes()).hexdigest()
+        store.put(path.name, path, md5_hex=md5, content_type="application/octet-stream")
+    store.close()
     (tmp_path / "made").mkdir()
     out = tmp_path / "made" / "call.mp4"
-    told = made(out, "--from", str(run.out))
+    assert "give them as AWS_ACCESS_KEY_ID" in refused(out)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys.secret_key)
+    told = made(out)
     assert (told["users"], told["duration_s"]) == (2, pytest.approx(5, abs=0.1))
     found = shown(out)
     assert found.ticks == []
