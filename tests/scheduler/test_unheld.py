@@ -150,3 +150,19 @@ def test_rooms_are_kept_where_they_are_and_new_ones_get_an_ingest(postgres_farm:
     assert [room.node for room in held if room is not None] == [where[sid] for sid in sids]
     assert where[sids[1]] == "node-c"
     assert "node-a" not in where.values(), "who has no ingest gets no room"
+
+
+def test_a_broker_that_is_away_is_not_asked_for_each_of_a_thousand(postgres_farm: Farm) -> None:
+    class Away(Post):
+        asked = 0
+
+        def record(self, node: str, sid: str, epoch: int, shown: str = "") -> bool:
+            self.asked += 1
+            return False
+
+    farm, away = postgres_farm, Away()
+    farm.worker("node-a", capacity=10_000)
+    sids = unplaced(farm, 10)
+    sent, found = Unheld(farm.database, away, farm.settings).place(limit=10)
+    assert (len(sent), found, away.asked) == (10, 10, 3)
+    assert len(open_tenures(farm, sids)) == 10, "their deadline finds them"
