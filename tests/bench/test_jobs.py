@@ -58,7 +58,6 @@ def test_the_work_of_grandchildren_counts_while_they_live_and_when_they_have_end
         process.stdin.close()
 
 
-@pytest.mark.slow
 def test_a_small_run_checks_its_jobs_in_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert jobs.main(["--jobs", "300", "--seconds", "10"]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])

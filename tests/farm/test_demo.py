@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from farm.processes import belonging
 from tests.farm.processes import Command, alive, eventually
 
 
-@pytest.mark.slow
 def test_ctrl_c_during_the_demo_leaves_nothing_running(tmp_path: Path) -> None:
     demo = Command("demo", "--out", str(tmp_path / "out"), cwd=tmp_path)
     try:

@@ -19,7 +19,6 @@ __all__ = ["hand_made"]
 HOLE_S = TTL_S + 5
 
 
-@pytest.mark.slow
 def test_a_killed_workers_recording_goes_on_at_the_other_and_its_spool_is_brought_in(hand_made: HandMade) -> None:
     farm = hand_made
     first_worker = farm.worker("one")

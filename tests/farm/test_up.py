@@ -62,7 +62,6 @@ def test_a_taken_port_is_said_in_one_line(farm: UpFarm, tmp_path: Path) -> None:
     assert refused.stderr == f"Error: farm: port {port} of 127.0.0.1 is taken; --port 0 finds a free one\n"
 
 
-@pytest.mark.slow
 def test_a_farm_goes_on_after_a_kill_finishes_what_a_hurry_left_and_ends_in_order(scene: Path, tmp_path: Path) -> None:
     """One directory, three lives. What was captured before a death stays, and what follows stands on the same grid."""
     folder = tmp_path / "farm"

@@ -94,7 +94,6 @@ def test_the_backend_is_a_page_of_code() -> None:
     assert len(lines) <= 60
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_lessons_are_recorded_watched_and_stopped_through_each_door(farm: UpFarm, backend: httpx.Client) -> None:
     def told(door: str) -> dict[str, Any]:

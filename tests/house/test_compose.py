@@ -232,7 +232,6 @@ def until(shows: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
-@pytest.mark.slow
 def test_every_service_comes_up_by_its_very_command(postgres_url: str, redis_url: str, tmp_path: Path) -> None:
     with started(tmp_path, postgres_url, redis_url) as farm:
         assert farm.start("migrate").wait(UP_WITHIN_S) == 0

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from farm.judge.report import judge_recording
 from farm.judge.structure import structure_of
 from models.vocabulary import keys
@@ -20,7 +18,6 @@ HOUR_S = 3_600
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
 def test_an_hour_is_exact_and_memory_stays_flat(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "tests.recorder.hour", str(tmp_path), str(HOUR_S)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)

@@ -45,7 +45,6 @@ def worker(postgres_farm: Farm, standin: Standin, monkeypatch: pytest.MonkeyPatc
     runner.close()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("worker")
 def test_a_hundred_jobs_end_verified_or_with_a_named_cause_and_no_uid_is_in_the_channel_twice(
     postgres_farm: Farm, standin: Standin

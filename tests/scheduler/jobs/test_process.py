@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from celery import Celery
 from redis.client import PubSub
 
@@ -42,7 +41,6 @@ def until(found: Callable[[], bool], within_s: float = 90.0) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
 def test_any_celery_app_on_the_broker_may_order_a_job_and_end_it(
     sqlite_farm: Farm, standin: Standin, tmp_path: Path
 ) -> None:
