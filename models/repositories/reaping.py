@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from models.repositories import recordings
 from models.repositories.tenures import HELD, OPEN, close
 from models.tables import Recording, Segment, Tenure
-from models.tables.base import db_now_ms
+from models.tables.base import db_now_once_ms
 from models.vocabulary.states import Role, TenureState
 
 #: No back-off is that long: what waits longer was told so by a clock that went back since.
@@ -39,7 +39,7 @@ def reap(session: Session, *, limit: int = 500, stuck: Sequence[tuple[str, int]]
 
     Holds the row locks of their recordings from here on. What another unit holds is left for the next time.
     """
-    over = Tenure.expires_ms < db_now_ms()
+    over = Tenure.expires_ms < db_now_once_ms()
     late = select(Tenure.sid).where(Tenure.state.in_(OPEN), over).limit(limit)
     stuck = stuck[:limit]
     sids = dict.fromkeys((*session.scalars(late), *(sid for sid, _ in stuck)))
@@ -59,7 +59,7 @@ def renewals(session: Session, *, beyond_ms: int = 0) -> dict[tuple[str, int], i
     back.
     """
     open_ = select(Tenure.sid, Tenure.epoch, Tenure.renewed).where(Tenure.state.in_(OPEN))
-    open_ = open_.where(Tenure.expires_ms > db_now_ms() + beyond_ms)
+    open_ = open_.where(Tenure.expires_ms > db_now_once_ms() + beyond_ms)
     return {(sid, epoch): renewed for sid, epoch, renewed in session.execute(open_)}
 
 
@@ -81,7 +81,7 @@ def unheld(session: Session, *, limit: int = 500) -> list[str]:
     works = select(Tenure.sid).where(Tenure.sid == Recording.sid, Tenure.state.in_(OPEN)).exists()
     open_ = select(Recording.sid).where(Recording.live_key.is_not(None), ~works)
     later = Recording.next_dispatch_ms
-    due = open_.where(or_(later <= db_now_ms(), later > db_now_ms() + LONGEST_WAIT_MS))
+    due = open_.where(or_(later <= db_now_once_ms(), later > db_now_once_ms() + LONGEST_WAIT_MS))
     return list(session.scalars(due.order_by(Recording.next_dispatch_ms, Recording.created_ms).limit(limit)))
 
 

@@ -22,7 +22,7 @@ from models.repositories import nodes, recordings
 from models.repositories.statements import changed, moved, run
 from models.settings import settings
 from models.tables import Node, Recording, Tenure, Track
-from models.tables.base import Base, db_now_ms
+from models.tables.base import Base, db_now_ms, db_now_once_ms
 from models.vocabulary import states
 from models.vocabulary.errors import InvalidOperation, WorkerNotFound
 from models.vocabulary.spec import RecordingSpec, Secrets
@@ -340,7 +340,7 @@ def _renewal(dialect: str) -> Update:
     same = [_TENURE.c[name] == v.c[name] for name in ("sid", "epoch", "owner")]
     held = update(_TENURE).where(*same, _TENURE.c.node == bindparam("on_node"), _TENURE.c.state.in_(HELD))
     held = held.values(
-        expires_ms=db_now_ms() + bindparam("for_ms", type_=Integer),
+        expires_ms=db_now_once_ms() + bindparam("for_ms", type_=Integer),
         observed_gen=v.c.gen,
         renewed=_TENURE.c.renewed + 1,
     )

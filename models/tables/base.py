@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Enum, Integer, MetaData
+from sqlalchemy import BigInteger, Enum, Integer, MetaData, ScalarSelect, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
@@ -66,4 +66,9 @@ def _sqlite(_element: db_now_ms, _compiler: SQLCompiler, **_kw: Any) -> str:
     return "reelyard_now_ms()"
 
 
-__all__ = ["Base", "Big", "Json", "db_now_ms", "enum_column"]
+def db_now_once_ms() -> ScalarSelect[int]:
+    """`db_now_ms()` asked for once a statement, not for each of a hundred thousand rows."""
+    return select(db_now_ms()).scalar_subquery()
+
+
+__all__ = ["Base", "Big", "Json", "db_now_ms", "db_now_once_ms", "enum_column"]
