@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from farm import admin, slots
+from farm import admin, pulling, slots
 from farm.embedded import EmbeddedFarm, Ports, base_environment, second_worker, worker_argv
 from farm.flower import USER
 from farm.home import read_environment
@@ -58,7 +58,7 @@ def main() -> None:
     """Reelyard: a self-hosted recording farm. One recording, one playlist, whatever dies."""
 
 
-for command in (*admin.COMMANDS, *operators.COMMANDS):
+for command in (*admin.COMMANDS, *pulling.COMMANDS, *operators.COMMANDS):
     main.add_command(command)
 
 

@@ -13,6 +13,7 @@ from gateway import answers, documents
 from gateway.middleware import RequestLine
 from gateway.routes import (
     addresses,
+    channels,
     cloud_recording,
     files,
     health,
@@ -70,12 +71,15 @@ def create_app(service: Service | None = None) -> FastAPI:
         jobs,
         operators,
         whip,
+        channels,
         join,
         health,
         metrics,
     ):
         app.include_router(routes.router)
-    documents.install(app, [*cloud_recording.SHAPES, *jobs.SHAPES, *whip.SHAPES, *operators.SHAPES, *files.SHAPES])
+    documents.install(
+        app, [*cloud_recording.SHAPES, *jobs.SHAPES, *whip.SHAPES, *channels.SHAPES, *operators.SHAPES, *files.SHAPES]
+    )
     app.add_middleware(RequestLine)
     return app
 

@@ -121,10 +121,11 @@ def _send(pool: httpcore.ConnectionPool, hop: Hop, max_bytes: int) -> Answer:
     except httpcore.LocalProtocolError as error:
         raise BadParameter("a header of the request cannot be sent") from error
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise FetchFailed(_failure(hop.url.host, error)) from error
+        raise FetchFailed(failure(hop.url.host, error)) from error
 
 
-def _failure(host: str, error: Exception) -> str:
+def failure(host: str, error: Exception) -> str:
+    """In words, what an error of httpcore means."""
     if isinstance(error, httpcore.TimeoutException) or remaining_s() == 0:
         return f"{host} did not answer in time"
     if why := distrust(error):

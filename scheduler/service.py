@@ -40,6 +40,7 @@ from models.vocabulary.states import Role, Status, TenureState, ended
 from scheduler import areas, dispatch, faults, lookup, modes, orders, publishing, rules, views, weights
 from scheduler.broker import Broker
 from scheduler.dispatch import Dispatch
+from scheduler.pulling import Pulling
 from scheduler.wishes import Wishes, terms_of
 
 log = logging.getLogger(__name__)
@@ -254,6 +255,17 @@ class Service(Wishes):
     def publish(self, appid: str, cname: str, uid: str, token: str) -> str:
         """Where a publisher with this token is to go: the address at the ingest that holds the room."""
         return publishing.admit(self.database, self._keys(), appid, cname, uid, token)
+
+    # -- users that are URLs ------------------------------------------------------------------------------------
+
+    def pull(self, appid: str, cname: str, uid: str, url: str) -> dict[str, Any]:
+        return Pulling(self.database, self.settings, self.broker.nudge).add(appid, cname, uid, url)
+
+    def pulled(self, appid: str, cname: str) -> dict[str, Any]:
+        return Pulling(self.database, self.settings, self.broker.nudge).users(appid, cname)
+
+    def unpull(self, appid: str, cname: str, uid: str) -> None:
+        Pulling(self.database, self.settings, self.broker.nudge).remove(appid, cname, uid)
 
     def _keys(self) -> tuple[bytes, ...]:
         return tokens.whip_keys(self.settings.secret_keys.get_secret_value())

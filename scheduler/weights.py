@@ -24,6 +24,8 @@ PER_COPIED_USER: Final = 0.3
 PER_AAC_USER: Final = 0.75
 #: A recorder in a room of Janus ends each user's WebRTC itself; of WHIP rooms the ingest does, outside the weights.
 PER_WEBRTC_USER: Final = 1.0
+#: Of a pulled channel it reads each user's container.
+PER_PULLED_USER: Final = 1.0
 #: A browser that plays and encodes a page.
 PAGE: Final = 300
 #: Who will come is not known when a recording starts; a white list tells.
@@ -39,7 +41,8 @@ def weight(spec: RecordingSpec) -> int:
         return PAGE
     video_users = users(spec, "video") if spec.has_video else 0
     audio_users = users(spec, "audio") if spec.has_audio else 0
-    base = BASE + (PER_WEBRTC_USER * max(video_users, audio_users) if is_janus(spec.channel) else 0.0)
+    per_user = PER_WEBRTC_USER if is_janus(spec.channel) else PER_PULLED_USER if spec.is_pulled else 0.0
+    base = BASE + per_user * max(video_users, audio_users)
     if spec.mode is Mode.INDIVIDUAL:
         per_sound = PER_COPIED_USER if spec.stream_mode == "original" else PER_AAC_USER
         return ceil(base + PER_COPIED_USER * video_users + per_sound * audio_users)

@@ -294,3 +294,9 @@ class TokenRequest(Shape):
     cname: str
     uid: str
     ttl_s: int = Field(3600, alias="ttl_s", ge=1, le=86_400)
+
+
+class PullRequest(Shape):
+    """PUT …/channels/{cname}/users/{uid}."""
+
+    url: str = Field(repr=False)

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import FromClause
 
 from models.database import now_ms
-from models.repositories import nodes, recordings
+from models.repositories import nodes, pulls, recordings
 from models.repositories.statements import changed, moved, run
 from models.settings import settings
 from models.tables import Node, Recording, Tenure, Track
@@ -215,15 +215,16 @@ def claim(session: Session, sid: str, epoch: int, node: str, boot: str, *, ttl_m
         return None
     recording = recordings.get(session, sid)
     assert recording is not None  # the tenure's foreign key
+    spec = RecordingSpec.model_validate(recording.spec)
     return Claim(
         owner=won.owner,
         epoch=epoch,
         role=won.role,
         from_90k=won.from_90k,
         until_90k=won.until_90k,
-        spec=RecordingSpec.model_validate(recording.spec),
+        spec=spec,
         spec_gen=recording.wanted_gen,
-        secrets=_secrets(recording.secrets),
+        secrets=pulls.known_to(session, spec, _secrets(recording.secrets)),
         wanted=recording.wanted,
         wanted_cause=recording.wanted_cause,
         status=recording.status,
@@ -373,7 +374,8 @@ def _joined(session: Session, keys: Sequence[tuple[str, int]]) -> list[Any]:
 
 def _specs(session: Session, sids: Collection[str]) -> dict[str, tuple[RecordingSpec, Secrets]]:
     rows = session.execute(select(Recording.sid, Recording.spec, Recording.secrets).where(Recording.sid.in_(sids)))
-    return {sid: (RecordingSpec.model_validate(spec), _secrets(kept)) for sid, spec, kept in rows}
+    known = [(sid, RecordingSpec.model_validate(spec), _secrets(kept)) for sid, spec, kept in rows]
+    return {sid: (spec, pulls.known_to(session, spec, kept)) for sid, spec, kept in known}
 
 
 def _secrets(kept: dict[str, Any] | None) -> Secrets:

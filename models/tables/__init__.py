@@ -2,7 +2,7 @@
 
 from models.tables.backups import Backlog, BackupCopy
 from models.tables.base import Base
-from models.tables.farm import Leader, Node, RoomPlace
+from models.tables.farm import Leader, Node, PulledUser, RoomPlace
 from models.tables.jobs import Job, JobAttempt
 from models.tables.notices import Notice, NoticeAttempt
 from models.tables.parties import App, CustomerKey, KeyScope
@@ -25,6 +25,7 @@ __all__ = [
     "Node",
     "Notice",
     "NoticeAttempt",
+    "PulledUser",
     "Recording",
     "Resource",
     "RoomPlace",

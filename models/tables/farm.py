@@ -1,10 +1,13 @@
-"""The farm itself: nodes, the leader, which ingest holds which room."""
+"""The farm itself: nodes, the leader, which ingest holds which room, which URLs are a channel's users."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import Boolean, ForeignKey, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
+from models.secrets import EncryptedJson
 from models.tables.base import Base, Big
 
 
@@ -48,3 +51,15 @@ class RoomPlace(Base):
     cname: Mapped[str] = mapped_column(String(1024), primary_key=True)
     node: Mapped[str] = mapped_column(String(80))
     used_ms: Mapped[int] = mapped_column(Big)
+
+
+class PulledUser(Base):
+    """A user of a `pull:` channel, there whether somebody records it or not. His URL may hold a password or a stream's key."""
+
+    __tablename__ = "pulled_user"
+
+    appid: Mapped[str] = mapped_column(ForeignKey("app.appid", ondelete="CASCADE"), primary_key=True)
+    cname: Mapped[str] = mapped_column(String(1024), primary_key=True)
+    uid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source: Mapped[dict[str, Any]] = mapped_column(EncryptedJson)  # {url}
+    created_ms: Mapped[int] = mapped_column(Big)

@@ -7,10 +7,11 @@ from typing import Final, Literal, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from models.vocabulary.errors import ChannelAddressInvalid
+from models.vocabulary.pulls import SCHEME as PULL
 
 #: What an address begins with, as operators are told.
-SCHEMES: Final = ("whip:", "scripted:", "janus+ws://", "janus+wss://")
-SUPPORTED: Final = "whip:, scripted:FILE.json or janus+ws://HOST:PORT?rooms=string|number|map"
+SCHEMES: Final = ("whip:", "pull:", "scripted:", "janus+ws://", "janus+wss://")
+SUPPORTED: Final = "whip:, pull:, scripted:FILE.json or janus+ws://HOST:PORT?rooms=string|number|map"
 MAX_CHARS: Final = 2_000
 
 _PORTS: Final = {"janus+ws": 8188, "janus+wss": 8989}
@@ -96,6 +97,8 @@ def check(address: str) -> None:
         raise ChannelAddressInvalid(f"the channel address must be {SUPPORTED}")
     if is_janus(address):
         janus(address)
+    if scheme_of(address) == "pull" and address != PULL:
+        raise ChannelAddressInvalid(f"{PULL} names nothing more: a channel's users and their URLs are told by the API")
 
 
 def _one_of(options: dict[str, str], name: str, choices: tuple[str, ...]) -> str:

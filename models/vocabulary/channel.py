@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 
 class TrackKind(StrEnum):
@@ -41,13 +41,13 @@ class ClientKind(StrEnum):
 
 class ChannelClock(StrEnum):
     SHARED = "shared"  # one clock for every recorder of the room (ingest, SFU host)
-    ARRIVAL = "arrival"  # each recorder has its own arrival clock
+    ARRIVAL = "arrival"  # each recorder's own: what arrives now is of now
     SCRIPTED = "scripted"
 
 
 #: Schemes of channel addresses whose rooms several recorders may be in at once: what `Caps.joinable_many` says of each,
 #: for those who place tenures and open no channel.
-JOINABLE_MANY_SCHEMES: Final = frozenset({"scripted", "whip", "janus+ws", "janus+wss"})
+JOINABLE_MANY_SCHEMES: Final = frozenset({"scripted", "whip", "janus+ws", "janus+wss", "pull"})
 
 
 class Layer(StrEnum):
@@ -98,6 +98,9 @@ class Unit:
     duration_s: float | None = None  # audio: its length
     gap: bool = False  # something before it was lost
     rotation: int = 0  # degrees clockwise the picture must be turned for display: 0, 90, 180, 270
+    #: Of pictures that are not sent in the order in which they are shown: it is shown so long after `t`, at which it is
+    #: decoded. A decoder gives out each picture when it is due, so only who copies units needs it.
+    shown_later_s: float = 0.0
 
 
 class EventKind(StrEnum):
@@ -110,6 +113,7 @@ class EventKind(StrEnum):
     SYNCED = "synced"  # the snapshot of who was there before us is complete
     RECONNECTING = "reconnecting"
     CONNECTED = "connected"
+    WARNING = "warning"  # something the record should say, in `detail`; the room is as it was
     CLOSED = "closed"  # the room ended, or threw the recorder out; `detail` says why
 
 
@@ -153,10 +157,20 @@ class Room:
     uid: str  # the recorder's own identity
     opened_ms: int  # unix ms at which the recording was created: scripted rooms count their time from here
     credentials: Mapping[str, str] = field(default_factory=dict)
+    pulls: Mapping[str, str] = field(default_factory=dict, repr=False)  # of a pull: channel: its users' URLs
     anchored: bool = False  # an earlier tenure set the zero: `time_of` is asked as soon as the channel is open
 
 
 Sink = Callable[[Unit], None]
+
+
+@runtime_checkable
+class Pulling(Protocol):
+    """A channel whose users are URLs, which come and go by order."""
+
+    def pull(self, wanted: Mapping[str, str]) -> None:
+        """These from now on, by uid; before `open` they are the room's."""
+        ...
 
 
 class Channel(Protocol):

@@ -181,6 +181,12 @@ class FileInBackup(ReelyardError):
     code, http, retryable, scope, reason = 9403, 503, True, Scope.NODE, "in the backup store"
 
 
+class UserNotFound(ReelyardError):
+    """The channel has no such user."""
+
+    code, http, scope, reason = 404, 404, Scope.CALLER, "user not found"
+
+
 class KeyNotFound(ReelyardError):
     """There is no such customer key."""
 

@@ -198,6 +198,10 @@ class RecordingSpec(Frozen):
     keeps_streams: bool = True  # False: snapshots alone are taken
 
     @property
+    def is_pulled(self) -> bool:
+        return self.channel.startswith("pull:")
+
+    @property
     def has_audio(self) -> bool:
         return self.stream_types in (0, 2)
 
@@ -233,6 +237,8 @@ class Secrets(Frozen):
     decryption_secret: str = ""
     decryption_salt: str = ""
     store: StoreKeys = StoreKeys()
+    #: Of a pull: channel: its users' URLs as they are now. The channel's, not the recording's: never in its row.
+    pulls: dict[str, str] = Field(default_factory=dict)
 
     def __repr__(self) -> str:
         return "Secrets(…)"

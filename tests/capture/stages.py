@@ -95,14 +95,8 @@ def _actions(step: Step, *, again: bool) -> list[dict[str, Any]]:
             return []
 
 
-class Actors(Paced):
-    """People with real cameras: `publisher` makes one, `die` ends one without a word."""
-
-    def __init__(self, publisher: Callable[[str, MediaPlan], SyntheticPublisher]) -> None:
-        super().__init__(RealClock())
-        self._publisher = publisher
-        self._there: dict[str, SyntheticPublisher] = {}
-        self.losing = Losing()
+class Lively(Paced):
+    """A story among people and machines that take their time."""
 
     async def reach(self, at_s: float) -> None:
         """What was held up is as long as it was to be, and later."""
@@ -113,6 +107,16 @@ class Actors(Paced):
         until_t = self.clock.now() + within_s
         while not true() and self.clock.now() < until_t:  # noqa: ASYNC110  (conditions of other parts have no event)
             await asyncio.sleep(0.02)
+
+
+class Actors(Lively):
+    """People with real cameras: `publisher` makes one, `die` ends one without a word."""
+
+    def __init__(self, publisher: Callable[[str, MediaPlan], SyntheticPublisher]) -> None:
+        super().__init__(RealClock())
+        self._publisher = publisher
+        self._there: dict[str, SyntheticPublisher] = {}
+        self.losing = Losing()
 
     async def act(self, step: Step) -> None:
         match step.do:

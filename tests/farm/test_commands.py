@@ -100,7 +100,7 @@ def test_refusals_are_one_line_that_says_what_to_do(state: dict[str, str], tmp_p
 
     assert said("app", "add", "x", "--channel", "rtmp://x") == (
         "Error: Invalid value for --channel: the channel address must be "
-        "whip:, scripted:FILE.json or janus+ws://HOST:PORT?rooms=string|number|map"
+        "whip:, pull:, scripted:FILE.json or janus+ws://HOST:PORT?rooms=string|number|map"
     )
     assert "there is no file none.json" in said("app", "add", "x", "--channel", "scripted:none.json")
     assert "REELYARD_STORES_ROOT" in said("app", "add", "x", "--folder", "/etc")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from posixpath import basename
 from typing import Final
@@ -369,6 +369,15 @@ class Recorder:
             self._begin = self._begin.model_copy(update={"spec": message.spec})
         if message.secrets is not None:
             self._delivery.renew(message.secrets)
+            self._pull(message.secrets.pulls)
+
+    def _pull(self, users: Mapping[str, str]) -> None:
+        """Of a channel whose users are URLs, these are wanted from now on."""
+        if self._take is not None:
+            self._take.pull(users)
+        else:
+            secrets = self._begin.secrets.model_copy(update={"pulls": dict(users)})
+            self._begin = self._begin.model_copy(update={"secrets": secrets})
 
     def _finish(self, *, cancel: bool) -> None:
         self._finishing = True

@@ -7,11 +7,11 @@ stays in the channel and makes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models.vocabulary import pipe
-from models.vocabulary.channel import Channel, ChannelEvent, EventKind, Room, Track, TrackKind, Unit
+from models.vocabulary.channel import Channel, ChannelEvent, EventKind, Pulling, Room, Track, TrackKind, Unit
 from models.vocabulary.errors import ChannelUnreachable
 from models.vocabulary.spec import Mode, RecordingSpec
 from models.vocabulary.ticks import frame_at_or_after, frame_tick, ticks
@@ -65,6 +65,7 @@ class Take:
         self._spec = begin.spec if self._mixes else stepped(begin.spec)
         self._clock = clock
         self._channel = channel
+        self._pulls: Mapping[str, str] = begin.secrets.pulls
         self._resume_at_90k = resume_at_90k
         self._on_joined = on_joined
         self._on_zero = on_zero
@@ -140,6 +141,12 @@ class Take:
             if self._roster.takes(track) != before[track.id]:  # a track that is asked for again may stumble
                 self._follow(track)
 
+    def pull(self, users: Mapping[str, str]) -> None:
+        """Of a channel whose users are URLs: these by their uids from now on."""
+        self._pulls = users
+        if isinstance(self._channel, Pulling):
+            self._channel.pull(users)
+
     # -- state --------------------------------------------------------------------------------------------------
 
     @property
@@ -174,6 +181,7 @@ class Take:
             uid=begin.spec.uid,
             opened_ms=begin.opened_ms,
             credentials=begin.credentials,
+            pulls=self._pulls,
             anchored=begin.anchor is not None,
         )
         await self._channel.open(room)
@@ -361,6 +369,8 @@ class Take:
                 self._subscriptions.gone(event.track.id)
             case EventKind.SYNCED:
                 self._idleness.synced()
+            case EventKind.WARNING:
+                self._on_warning(event.detail)
             case EventKind.CLOSED:
                 self.finish(CLOSES[event.closing])
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -27,6 +28,10 @@ def open_channel(address: str, clock: Clock, allow_networks: Sequence[IPv4Networ
             from workers.recorder.capture.whip import WhipChannel  # its libraries cost 30 MB: only where used
 
             return WhipChannel(clock)
+        case "pull" if not rest:
+            from workers.recorder.capture.pull.channel import PullChannel  # as above
+
+            return PullChannel(clock, allow_networks, random.random)
         case "janus+ws" | "janus+wss":
             from workers.recorder.capture.janus.channel import JanusChannel  # as above
 

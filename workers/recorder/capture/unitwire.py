@@ -17,6 +17,11 @@ _READ_BYTES: Final = 1 << 18
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
+def host_clock() -> str:
+    """The name of this host's monotonic clock, until it boots again."""
+    return f"monotonic:{_BOOT_ID.read_text().strip()}"
+
+
 class UnitWire:
     """OSErrors and torn streams become ChannelUnreachable."""
 
@@ -56,7 +61,7 @@ class IngestTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ours = f"monotonic:{_BOOT_ID.read_text().strip()}"
+        self._ours = host_clock()
         self._clock_id = ""
         self._floor = Floor()
         self._offset = Slewed()

@@ -64,6 +64,7 @@ class Copied:
         self._on_warning, self._want_key = on_warning, want_key
         self._part: Part | None = None
         self._from_90k = from_90k  # nothing may begin before
+        self._tells_order = False  # units say themselves how much later than they are sent they are shown
         self._fruitless = 0
         self._heard_90k = from_90k - _FLOWS_90K
 
@@ -143,8 +144,12 @@ class Copied:
 
     def _write(self, unit: Unit, at_90k: int) -> None:
         assert self._part is not None
-        reordered = self._header is not None and self._header.reordered
-        pts, dts = self._stamps.stamp(at_90k, reordered=reordered)
+        self._tells_order |= unit.shown_later_s > 0
+        if self._tells_order:
+            pts, dts = self._stamps.told(at_90k, round(unit.shown_later_s * TICKS_PER_S))
+        else:
+            reordered = self._header is not None and self._header.reordered
+            pts, dts = self._stamps.stamp(at_90k, reordered=reordered)
         packet = Packet(unit.data)
         packet.time_base = TICK
         packet.pts, packet.dts = LEAD_90K + pts, LEAD_90K + dts

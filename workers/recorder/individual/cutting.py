@@ -149,3 +149,9 @@ class Stamps:
             dts = max(dts, self._last_90k + 1)
         self._last_90k = dts
         return max(at_90k, dts), dts
+
+    def told(self, at_90k: int, later_90k: int) -> tuple[int, int]:
+        """Of a unit that comes in its place in coding order, and says how much later it is shown."""
+        dts = at_90k if self._last_90k is None else max(at_90k, self._last_90k + 1)
+        self._last_90k = dts
+        return max(at_90k + later_90k, dts), dts

@@ -7,13 +7,15 @@ it as they say. Sound and pictures of a source keep the distance that they have 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from models.vocabulary.offset import Floor, Slewed
 
 #: A live unit so much ahead of all others is of another time line (its sender began anew), and so is one so much behind.
 AHEAD_S: Final = 1.0
 BEHIND_S: Final = 10.0
+#: Off by so much, a live source is set right at once instead of slowly: what it began with was held up on its way.
+OFF_S: Final = 0.25
 #: Of what is played: so far from the newest unit it is of another time line.
 JUMP_S: Final = 3.0
 #: What is played and comes so late is played later from then on.
@@ -25,12 +27,6 @@ STEP_S: Final = 0.02
 class Placed(NamedTuple):
     t: float
     broken: bool = False  # nobody knows how far it lies behind what came before
-
-
-class Alignment(Protocol):
-    def place(self, stream: int, stamp_s: float, now: float) -> Placed:
-        """Of a unit that arrived `now`."""
-        ...
 
 
 class Live:
@@ -48,8 +44,11 @@ class Live:
         if broken:
             self._floor, self._offset = Floor(), Slewed()
         self.see(stamp_s, now)
-        assert self._floor.value is not None
-        return Placed(stamp_s + self._offset.follow(self._floor.value, now), broken)
+        floor = self._floor.value
+        assert floor is not None
+        off = self._offset.value is not None and abs(floor - self._offset.value) > OFF_S
+        offset = self._offset.step(floor, now) if off else self._offset.follow(floor, now)
+        return Placed(stamp_s + offset, broken)
 
 
 class Played:

@@ -72,7 +72,7 @@ def adts_duration_s(frame: bytes) -> float:
 def has_parameters(unit: bytes) -> bool:
     """Whether an H.264 access unit in Annex B brings its parameter sets."""
     at = unit.find(b"\0\0\1")
-    while 0 <= at and at + 3 < len(unit):
+    while at >= 0 and at + 3 < len(unit):
         kind = unit[at + 3] & 31
         if kind == _SPS:
             return True

@@ -12,7 +12,12 @@ TYPES: Final = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegur
 _ATTRIBUTE: Final = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _VARIANT, _MEDIA, _KEY = "#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:", "#EXT-X-KEY:"
 #: Lines of a master playlist that name further playlists.
-_OTHERS: Final = ("#EXT-X-I-FRAME-STREAM-INF:", "#EXT-X-SESSION-DATA:", "#EXT-X-SESSION-KEY:", "#EXT-X-CONTENT-STEERING:")
+_OTHERS: Final = (
+    "#EXT-X-I-FRAME-STREAM-INF:",
+    "#EXT-X-SESSION-DATA:",
+    "#EXT-X-SESSION-KEY:",
+    "#EXT-X-CONTENT-STEERING:",
+)
 
 
 def narrowed(playlist: str) -> str:
