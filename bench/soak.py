@@ -228,6 +228,8 @@ def soak(seed: int, seconds: float, kind: LayoutKind, folder: Path, on_minute: C
     with patch.object(stretch, "Programme", Watched):
         ending = run_virtual(main)
     verdict = judge.verdict
+    if not verdict.memory_mb:  # it ended within its first minute
+        verdict.memory_mb.append(resident_mb())
     verdict.head_90k = ending.head_90k
     _account(verdict, seconds)
     return verdict

@@ -22,6 +22,7 @@ def test_a_soaked_call_has_every_frame_and_nobody_in_anothers_cell(kind: LayoutK
     assert verdict.wrong == []
     assert verdict.frames == 12 * soak.FPS
     assert verdict.recognised > 50
+    assert soak.growth_mb(verdict.memory_mb) == 0, "a short call has one sample"
 
 
 def test_a_picture_in_the_wrong_cell_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
