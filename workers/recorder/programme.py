@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +15,14 @@ from models.vocabulary.ticks import audio_frame_from, audio_tick, frame_at_or_af
 from workers.recorder.mixer.audio import SOUND_AHEAD_90K
 from workers.recorder.mixer.mixer import Mixer
 from workers.recorder.mixer.tile import Picture
-from workers.recorder.segment.encoding import POST_AUDIO_FRAMES, PRESET, THRIFTY, Coded, Encode
+from workers.recorder.segment.encoding import POST_AUDIO_FRAMES, PRESET, THRIFTY, Coded, Encode, reorder_frames
 from workers.recorder.segment.interleave import Interleave
 from workers.recorder.segment.slices import OnSlice, Slices
 
 #: How far behind a piece's end its sound reaches: units up to there should be pushed before `finish`.
 TAIL_90K = audio_tick(POST_AUDIO_FRAMES + 1) + SOUND_AHEAD_90K
 #: So much is made at a time, s. Longer saves more, but is lost with a killed recorder: with this its hole keeps the bound of 3 s.
-BATCH_S: Final = 0.13
+BATCH_S: Final = 0.27
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,11 @@ class Programme:
         self.first_90k = self._encode.first_90k
         self._mixer = Mixer(spec, self._encode.next_audio, on_warning, want_key)
         interleave: Interleave[Coded] = Interleave(
-            self.first_90k, spec.slice_s, self._fps if spec.has_video else None, audio=spec.has_audio
+            self.first_90k,
+            spec.slice_s,
+            self._fps if spec.has_video else None,
+            audio=spec.has_audio,
+            ahead_90k=frame_tick(reorder_frames(self._fps) + 1, self._fps) + audio_tick(2),
         )
         self._slices = Slices(interleave, lambda: (self._encode.video, self._encode.audio), folder, name, on_slice)
         self._preset = self._encode.preset
@@ -123,9 +128,8 @@ class Programme:
             end_90k = frame_tick(self._encode.next_frame, self._fps)
         else:
             end_90k = max(end_90k, self._position_90k)
-        if self._spec.has_audio:
-            self._sounds(audio_frame_from(end_90k) + POST_AUDIO_FRAMES)
-        self._position_90k = self._slices.finish(end_90k, self._encode.flush())
+        behind = self._heard(audio_frame_from(end_90k) + POST_AUDIO_FRAMES) if self._spec.has_audio else ()
+        self._position_90k = self._slices.finish(end_90k, chain(behind, self._encode.flush()))
         self._close()
         return self._position_90k
 
@@ -157,12 +161,14 @@ class Programme:
                 self._slices.write(self._encode.picture(frame))
 
     def _sounds(self, end: int) -> None:
-        if not self._spec.has_audio:
-            return
+        if self._spec.has_audio:
+            self._slices.write(self._heard(end))
+
+    def _heard(self, end: int) -> Iterator[Coded]:
+        """AAC frames before `end`: a batch is decoded and added up at a time."""
         while self._encode.next_audio < end:
             self._mixer.hear(end)
-            samples = self._mixer.sound(self._encode.next_audio)
-            self._slices.write(self._encode.sound(samples))
+            yield from self._encode.sound(self._mixer.sound(self._encode.next_audio))
 
     def _audio_decided(self, to_90k: int) -> int:
         """The first AAC frame that units at or after a tick may still have a part in."""

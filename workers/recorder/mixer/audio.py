@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Final, cast
 
 import av
 import numpy as np
@@ -79,7 +79,8 @@ class Accumulator:
         count = samples.shape[1]
         if at >= self.base and at + count <= self.base + _REACH:
             column = at - self._origin
-            self._sum[:, column : column + count] += samples
+            there = self._sum[:, column : column + count]
+            np.add(there, samples, there)
             return True
         first, last = max(at, self.base), min(at + count, self.base + _REACH)
         if first < last:
@@ -148,6 +149,18 @@ class AudioTrack:
         self._units.clear()
 
     def _place(self, samples: Samples, due: int, gap: bool, into: Accumulator) -> None:
+        count = samples.shape[1]
+        at = None if gap or self._lost else self._placement.follow(due, count)
+        if at is None:
+            self._put(samples, due, gap, into)
+            return
+        if not into.add(at, samples):
+            self.counts.late += 1
+        self._last, self._last_end, self._period = samples, at + count, 0
+        self._filled = max(self._filled, self._last_end)
+
+    def _put(self, samples: Samples, due: int, gap: bool, into: Accumulator) -> None:
+        """What does not plainly go on: the first unit, one after a loss, one that drifts."""
         placed = self._placement.place(due, samples.shape[1], lost_before=gap or self._lost)
         self._lost = False
         if placed.length <= 0:
@@ -219,7 +232,7 @@ def _rows(frame: AudioFrame) -> Samples:
     """(channels, n) of planar floats; of one channel, without a copy."""
     planes, count = frame.planes, frame.samples
     if len(planes) == 1:
-        return samples_of(planes[0], count).reshape(1, count)
+        return np.ndarray((1, count), np.float32, cast(memoryview, planes[0]))
     return np.stack([samples_of(plane, count) for plane in planes])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from av.video.frame import VideoFrame
 
@@ -10,10 +10,8 @@ from models.vocabulary.scene import Item, ItemKind, Scene
 from workers.recorder.mixer.colour import yuv
 from workers.recorder.mixer.lettering import Lettering
 from workers.recorder.mixer.planes import planes_of
-from workers.recorder.mixer.tile import Picture, Tile, lay
-
-#: The newest picture of a track, or an image, if there is one.
-Newest = Callable[[str], Picture | None]
+from workers.recorder.mixer.scaling import Scaler
+from workers.recorder.mixer.tile import Newest, Picture, Tile, lay
 
 
 def overlap(a: Item, b: Item) -> bool:
@@ -45,6 +43,7 @@ class Canvas:
     def __init__(self, width: int, height: int) -> None:
         self.frame = VideoFrame(width, height, "yuv420p")
         self._planes = planes_of(self.frame)
+        self._scaler = Scaler()
         self._background = "#000000"
         self._tiles: list[Tile | Lettering] = []
         self._sources: dict[str, list[Tile]] = {}  # by `ref`
@@ -77,7 +76,7 @@ class Canvas:
 
     def paint(self, newest: Newest) -> VideoFrame:
         """`newest`: the picture of a SOURCE's or IMAGE's `ref`, where none was foreseen."""
-        dirty = [i for i, tile in enumerate(self._tiles) if tile.refresh(_picture(tile.item, newest))]
+        dirty = [i for i, tile in enumerate(self._tiles) if tile.refresh(newest)]
         if not dirty and not self._stale:
             return self.frame
         covers = [tile.covers for tile in self._tiles]
@@ -95,13 +94,9 @@ class Canvas:
         return self.frame
 
     def _tile(self, item: Item) -> Tile | Lettering:
-        return Lettering(item, self._planes) if item.kind is ItemKind.TEXT else Tile(item, self._planes)
+        return Lettering(item, self._planes) if item.kind is ItemKind.TEXT else Tile(item, self._planes, self._scaler)
 
     def _clear_under(self, changed: frozenset[int]) -> None:
         for i in changed:
             if not self._covers[i]:
                 self._tiles[i].clear(self._background)
-
-
-def _picture(item: Item, newest: Newest) -> Picture | None:
-    return newest(item.ref) if item.kind in (ItemKind.SOURCE, ItemKind.IMAGE) else None

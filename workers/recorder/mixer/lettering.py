@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from models.vocabulary.scene import Item, TextStyle
 from workers.recorder.mixer.colour import yuv
 from workers.recorder.mixer.planes import Planes
-from workers.recorder.mixer.tile import Picture, lay, part
+from workers.recorder.mixer.tile import Newest, lay, part
 
 Weights = NDArray[np.uint16]  # 0…256
 Blended = tuple[NDArray[np.uint16], Weights]
@@ -27,6 +27,8 @@ _FONTS: Final = ("NotoSansCJK-Regular.ttc", "NotoSansMonoCJKsc-Regular.otf", "wq
 class Lettering:
     """A TEXT item on the canvas. Its box is what it needs, unless the item has a size; it never sticks out."""
 
+    covers = False
+
     def __init__(self, item: Item, canvas: Planes) -> None:
         self.item = item
         height, width = canvas[0].shape
@@ -38,11 +40,7 @@ class Lettering:
         self._layers = [_cut(layer, *below.shape) for layer, below in zip(drawn, self._below, strict=True)]
         self._alpha = np.uint16(round(item.alpha * 256))
 
-    @property
-    def covers(self) -> bool:
-        return False
-
-    def refresh(self, picture: Picture | None) -> bool:
+    def refresh(self, newest: Newest) -> bool:
         """A text does not change; another text is another item."""
         return False
 

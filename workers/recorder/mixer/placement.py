@@ -36,6 +36,14 @@ class Placement:
         self._next: int | None = None  # the sample behind the last placed unit
         self._drifting = False
 
+    def follow(self, due: int, count: int) -> int | None:
+        """Where a whole unit goes that plainly goes on, as nearly all do; None: ask `place`."""
+        at = self._next
+        if at is None or self._drifting or not -_DRIFTS <= due - at <= _DRIFTS:
+            return None
+        self._next = at + count
+        return at
+
     def place(self, due: int, count: int, *, lost_before: bool) -> Placed:
         """`due`: sample at which the unit's time says it begins; `count`: how many it has."""
         if self._next is None:

@@ -17,15 +17,23 @@ Planes = tuple[Bytes, Bytes, Bytes]
 
 def planes_of(frame: VideoFrame) -> Planes:
     """Y, U and V of a yuv420p picture, (rows, columns) each; chroma of odd sizes is rounded up."""
-    width, height = frame.width, frame.height
-    y, u, v = frame.planes
-    rows, columns = (height + 1) // 2, (width + 1) // 2
-    return _rows(y, height, width), _rows(u, rows, columns), _rows(v, rows, columns)
+    return part_of(frame, 0, 0, frame.width, frame.height)
 
 
-def _rows(plane: VideoPlane, rows: int, columns: int) -> Bytes:
+def part_of(frame: VideoFrame, x: int, y: int, width: int, height: int) -> Planes:
+    """The planes of a rectangle that begins at even pixels."""
+    luma, u, v = frame.planes
+    rows, columns, below, right = (height + 1) // 2, (width + 1) // 2, y // 2, x // 2
+    return (
+        _rectangle(luma, x, y, width, height),
+        _rectangle(u, right, below, columns, rows),
+        _rectangle(v, right, below, columns, rows),
+    )
+
+
+def _rectangle(plane: VideoPlane, x: int, y: int, width: int, height: int) -> Bytes:
     stride = plane.line_size
-    return np.frombuffer(cast(memoryview, plane), np.uint8, rows * stride).reshape(rows, stride)[:, :columns]
+    return np.ndarray((height, width), np.uint8, cast(memoryview, plane), y * stride + x, (stride, 1))
 
 
 def samples_of(plane: AudioPlane, count: int) -> Samples:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count
 from typing import Final, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
-from models.vocabulary.scene import Fit, Item
-from workers.recorder.mixer.colour import BT709, FULL, LIMITED, yuv
-from workers.recorder.mixer.planes import Bytes, Planes, planes_of
+from models.vocabulary.scene import Fit, Item, ItemKind
+from workers.recorder.mixer.colour import yuv
+from workers.recorder.mixer.planes import Bytes, Planes, part_of, planes_of
+from workers.recorder.mixer.scaling import Scaler, is_plain
 
 #: A difference of shapes up to this is scaled away, unseen: cropping costs a copy of the source.
 _SHAPE_TOLERANCE: Final = 0.02
@@ -22,10 +25,15 @@ _MOST: Final = 0.5
 
 @dataclass(slots=True, eq=False)
 class Picture:
-    """A source's newest decoded frame. `rotation` as in `Unit`."""
+    """A source's newest decoded frame. `rotation` as in `Unit`; `serial` is no other picture's."""
 
     frame: VideoFrame
     rotation: int = 0
+    serial: int = field(default_factory=count(1).__next__)
+
+
+#: The newest picture of a track, or an image, if there is one.
+Newest = Callable[[str], Picture | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,7 @@ class Look:
     inner: tuple[int, int, int, int] | None = None
 
 
+@lru_cache(maxsize=256)
 def crop_to_shape(sw: int, sh: int, w: int, h: int) -> tuple[int, int, int, int]:
     """(x, y, width, height), even: the largest middle part of a picture that has the cell's shape."""
     if abs(sw * h - sh * w) <= _SHAPE_TOLERANCE * sw * h:
@@ -53,6 +62,10 @@ def fit_into(sw: int, sh: int, w: int, h: int) -> tuple[int, int, int, int]:
 
 def lay(below: Planes, above: Planes | tuple[int, int, int], alpha: float) -> None:
     """Put planes or a colour on planes of the same size."""
+    if alpha == 1:
+        for dst, src in zip(below, cast(Planes, above), strict=True):
+            dst[:] = src
+        return
     weight = round(alpha * 256)
     if weight <= 0:
         return
@@ -75,41 +88,36 @@ def part(planes: Planes, x: int, y: int, w: int, h: int) -> Planes:
 class Tile:
     """An item's picture at its cell's size, made anew only when its source has a new one."""
 
-    def __init__(self, item: Item, canvas: Planes) -> None:
+    def __init__(self, item: Item, canvas: Planes, scaler: Scaler) -> None:
         self.item = item
         self.box = item
         self._below = part(canvas, item.x, item.y, item.w, item.h)
         self._see_through = not item.background
+        self.covers = item.alpha >= 1 and not self._see_through  # whether nothing below it is seen
         self._look = Look()
         self._coming: deque[Look | None] = deque()  # of the next frames; None: as the frame before
-        self._newest: Picture | None = None
-        self._reformatter = VideoReformatter()
-        self._cropped: VideoFrame | None = None
-        self._cropped_planes: Planes
-
-    @property
-    def covers(self) -> bool:
-        """Whether nothing below it is seen."""
-        if self.item.alpha < 1:
-            return False
-        return not self._see_through or (self._look.layer is not None and self._look.inner is None)
+        self._newest: int | None = None  # its serial: a picture that was scaled is let go
+        self._scaler = scaler
 
     def foresee(self, picture: Picture | None) -> None:
         """What the frame shows that follows those foreseen before. It is scaled now, while the caches hold it."""
-        if picture is self._newest:
+        serial = None if picture is None else picture.serial
+        if serial == self._newest:
             self._coming.append(None)
         else:
-            self._newest = picture
+            self._newest = serial
             self._coming.append(Look() if picture is None else self._made(picture))
 
-    def refresh(self, picture: Picture | None) -> bool:
-        """Go on to the next frame: the one foreseen, else `picture`. Whether it looks different from before."""
+    def refresh(self, newest: Newest) -> bool:
+        """Go on to the next frame: the one foreseen, else what is newest. Whether it looks different from before."""
         if not self._coming:
-            self.foresee(picture)
+            self.foresee(None if self.item.kind is ItemKind.FILL else newest(self.item.ref))
         look = self._coming.popleft()
         if look is None:
             return False
         self._look = look
+        whole = look.layer is not None and look.inner is None
+        self.covers = self.item.alpha >= 1 and (whole or not self._see_through)
         return True
 
     def paint(self) -> None:
@@ -148,17 +156,12 @@ class Tile:
             return self._scaled(frame, w, h)
         if box[2] * box[3] >= _MOST * frame.width * frame.height and w <= box[2] and h <= box[3]:
             return self._cropped_after(frame, box, w, h)
-        if not _is_plain(frame):
-            frame = self._reformatted(frame, frame.width, frame.height)
-        inner = part(planes_of(frame), *box)
+        if not is_plain(frame):
+            frame = self._scaler.scaled(frame, frame.width, frame.height)
+        inner = part_of(frame, *box)
         if box[2] == w and box[3] == h:
             return inner
-        if self._cropped is None or (self._cropped.width, self._cropped.height) != box[2:]:
-            self._cropped = VideoFrame(box[2], box[3], "yuv420p")
-            self._cropped_planes = planes_of(self._cropped)
-        for below, above in zip(self._cropped_planes, inner, strict=True):
-            below[:] = above
-        return planes_of(self._reformatted(self._cropped, w, h))
+        return planes_of(self._scaler.piece(inner, box[2], box[3], w, h))
 
     def _cropped_after(self, frame: VideoFrame, box: tuple[int, int, int, int], w: int, h: int) -> Planes:
         """Scaled whole, then cropped: where most is kept that is cheaper than a copy of what is kept."""
@@ -166,33 +169,9 @@ class Tile:
         return part(self._scaled(frame, wide, high), (wide - w) // 4 * 2, (high - h) // 4 * 2, w, h)
 
     def _scaled(self, frame: VideoFrame, w: int, h: int) -> Planes:
-        if (frame.width, frame.height) != (w, h) or not _is_plain(frame):
-            frame = self._reformatted(frame, w, h)
+        if (frame.width, frame.height) != (w, h) or not is_plain(frame):
+            frame = self._scaler.scaled(frame, w, h)
         return planes_of(frame)
-
-    def _reformatted(self, frame: VideoFrame, w: int, h: int) -> VideoFrame:
-        shrinks = w <= frame.width and h <= frame.height
-        return self._reformatter.reformat(
-            frame,
-            w,
-            h,
-            "yuv420p",
-            src_colorspace=Colorspace.ITU709 if frame.colorspace == BT709 else Colorspace.ITU601,
-            dst_colorspace=Colorspace.ITU601,
-            src_color_range=FULL if _is_full_range(frame) else LIMITED,
-            dst_color_range=LIMITED,
-            interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
-            threads=1,
-        )
-
-
-def _is_full_range(frame: VideoFrame) -> bool:
-    return frame.color_range == FULL or frame.format.name.startswith("yuvj")
-
-
-def _is_plain(frame: VideoFrame) -> bool:
-    """Whether its planes can be copied onto the canvas as they are."""
-    return frame.format.name == "yuv420p" and frame.colorspace != BT709 and not _is_full_range(frame)
 
 
 def _blank(w: int, h: int, background: str) -> Planes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from models.vocabulary.ticks import audio_frame_from, frame_at_or_after, slot_end_after
+from models.vocabulary.ticks import TICKS_PER_S, audio_frame_from, frame_at_or_after, slot_end_after
 
 
 class Medium(Protocol):
@@ -47,11 +47,14 @@ class Interleave(Generic[M]):
     """Merges both media by DTS inside each slot, whole slots one after the other.
 
     The encoders look ahead by different lengths, so a frame waits until the other medium has come as far;
-    within a slot's range that bounds both queues by the encoders' delay.
+    within a slot's range that bounds both queues by the encoders' delay. Sound goes `ahead_90k` before pictures of its time:
+    a picture is of use in a torn file only with the sound of its whole length. So nothing behind an end is added before `finish`.
     """
 
-    def __init__(self, first_90k: int, slice_s: int, fps: int | None, *, audio: bool) -> None:
+    def __init__(self, first_90k: int, slice_s: int, fps: int | None, *, audio: bool, ahead_90k: int = 0) -> None:
         self._slice_s, self._fps, self._audio = slice_s, fps, audio
+        self._ahead_90k = ahead_90k
+        self._next_dts_90k: int | None = None  # no picture that is still to come lies before it
         self._pictures: deque[M] = deque()
         self._sounds: deque[M] = deque()
         self._start_90k = first_90k
@@ -102,10 +105,18 @@ class Interleave(Generic[M]):
         sounds_left, pictures_left = self._left
         sound = self._sounds[0] if sounds_left and self._sounds else None
         picture = self._pictures[0] if pictures_left and self._pictures else None
-        if (sound is None and sounds_left) or (picture is None and pictures_left):
-            return None  # the medium that is behind could still have the earlier frame
-        if sound is None and picture is None:
-            return None
-        if picture is None or (sound is not None and sound.dts_90k <= picture.dts_90k):
+        if sound is None:
+            if sounds_left or picture is None:
+                return None  # the sound that is behind could still have the earlier frame
+        elif not pictures_left or self._goes_first(sound, picture):
             return self._sounds.popleft()
+        elif picture is None:
+            return None
+        self._next_dts_90k = picture.dts_90k + TICKS_PER_S // (self._fps or TICKS_PER_S)
         return self._pictures.popleft()
+
+    def _goes_first(self, sound: M, picture: M | None) -> bool:
+        before_90k = self._next_dts_90k if picture is None else picture.dts_90k
+        if before_90k is None or before_90k < self.piece.start_90k:
+            return False  # a piece begins with its picture
+        return sound.dts_90k <= before_90k + self._ahead_90k

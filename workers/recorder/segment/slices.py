@@ -33,6 +33,8 @@ _MPEGTS: Final = {
     "avoid_negative_ts": "disabled",
     "flush_packets": "1",
 }
+#: Of pictures with sound: the muxer hands on what it is given in our order, instead of keeping it until it has both media.
+_BOTH: Final = {"max_interleave_delta": "1"}
 #: Of one stream, by the file's suffix. WebM is written as if to a pipe: whole without a last word, times to the millisecond.
 _FORMATS: Final = {".webm": ("webm", {"live": "1", "avoid_negative_ts": "disabled", "flush_packets": "1"})}
 
@@ -105,6 +107,8 @@ class Part:
         except OSError as error:
             raise _translated(error) from error
         form, options = _FORMATS.get(path.suffix, ("mpegts", _MPEGTS))
+        if video is not None and audio is not None:
+            options = options | _BOTH
         with self._disk():
             self._container = av.open(self._file, "w", format=form, options=options)
             # opaque: libav has no encoder of the decoder's name for AV1, nor needs one to copy.
