@@ -58,14 +58,16 @@ class Pulling:
         self._tell(appid, cname)
         return shown
 
-    def remove(self, appid: str, cname: str, uid: str) -> None:
-        """Raises `UserNotFound`."""
+    def remove(self, appid: str, cname: str, uid: str) -> dict[str, Any]:
+        """Those who are left. Raises `UserNotFound`."""
         rules.check_cname(cname)
         with self._database.unit() as session:
             _check_channel(session, appid)
             if not pulls.remove(session, appid, cname, uid):
                 raise UserNotFound
+            left = {"users": [_shown(user) for user in pulls.users(session, appid, cname)]}
         self._tell(appid, cname)
+        return left
 
     def _tell(self, appid: str, cname: str) -> None:
         """A unit of its own: see `pulls.tell`."""

@@ -264,8 +264,8 @@ class Service(Wishes):
     def pulled(self, appid: str, cname: str) -> dict[str, Any]:
         return Pulling(self.database, self.settings, self.broker.nudge).users(appid, cname)
 
-    def unpull(self, appid: str, cname: str, uid: str) -> None:
-        Pulling(self.database, self.settings, self.broker.nudge).remove(appid, cname, uid)
+    def unpull(self, appid: str, cname: str, uid: str) -> dict[str, Any]:
+        return Pulling(self.database, self.settings, self.broker.nudge).remove(appid, cname, uid)
 
     def _keys(self) -> tuple[bytes, ...]:
         return tokens.whip_keys(self.settings.secret_keys.get_secret_value())

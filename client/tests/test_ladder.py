@@ -27,8 +27,11 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "recordings": (),
     "recording": ("5" * 32,),
     "whip_token": ("lesson-7", "ada"),
+    "pull": ("lesson-7", "ada", "rtsp://h/x"),
+    "pulled": ("lesson-7",),
+    "unpull": ("lesson-7", "ada"),
 }
-GOOD = Says(body=IDENTITY | {"token": "t", "serverResponse": {"status": 5, "uploadingStatus": "uploaded"}})
+GOOD = Says(body=IDENTITY | {"token": "t", "users": [], "serverResponse": {"status": 5, "uploadingStatus": "uploaded"}})
 AGAIN = Says(201, {"code": 7, "reason": "already started", "sid": "5" * 32})
 BUSY = Says(500, {"code": 502, "reason": "Failed to allocate worker"})
 LATE = Says(504, {"code": 62, "reason": "request timeout"})

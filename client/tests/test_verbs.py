@@ -196,6 +196,31 @@ def test_a_publisher_gets_a_token(speak: Speak, service: Service) -> None:
     assert service.asked[0].body == {"cname": "lesson-7", "uid": "ada", "ttl_s": 60}
 
 
+def test_users_that_are_urls_come_and_go_and_no_answer_repeats_a_url(speak: Speak, service: Service) -> None:
+    ada = {"uid": "ada", "source": "rtsp://h", "created_ms": 1}
+    service.says(Says(body=ada), Says(body={"users": [ada]}), Says(body={"users": []}))
+    url = "rtsp://viewer:planted@h/main"
+    assert speak("pull", "lesson 7", "ada", url) == reelyard.PulledUser("ada", "rtsp://h")
+    assert speak("pulled", "lesson 7") == (reelyard.PulledUser("ada", "rtsp://h"),)
+    assert speak("unpull", "lesson 7", "ada") is None
+    users = f"{APP}/channels/lesson%207/users"
+    assert [(it.method, it.path) for it in service.asked] == [
+        ("PUT", f"{users}/ada"),
+        ("GET", users),
+        ("DELETE", f"{users}/ada"),
+    ]
+    assert service.asked[0].body == {"url": url}
+
+
+def test_a_removal_whose_first_answer_got_lost_is_no_error(speak: Speak, service: Service) -> None:
+    gone = Says(404, {"code": 404, "reason": "user not found"})
+    service.says(Says(503, b"<html>unavailable</html>"), gone)
+    assert speak("unpull", "lesson-7", "ada") is None
+    service.says(gone)
+    with pytest.raises(reelyard.NotFound):
+        speak("unpull", "lesson-7", "ada")
+
+
 def test_files_are_listed_linked_and_deleted(speak: Speak, service: Service) -> None:
     mp4 = {"name": "x_0.mp4", "kind": "mp4", "state": "stored", "bytes": 7, "md5": "m", "duration_s": 1.5, "error": ""}
     one = {"sid": "5" * 32, "cname": "lesson-7", "uid": "1", "own_store": True, "files": [mp4]}
@@ -235,7 +260,7 @@ def test_both_clients_have_the_same_verbs() -> None:
         return {name for name in vars(of) if not name.startswith("_")} - {"close", "aclose"}
 
     assert verbs(reelyard.Client) == verbs(reelyard.AsyncClient)
-    assert len(verbs(reelyard.Client)) == 20
+    assert len(verbs(reelyard.Client)) == 23
 
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])

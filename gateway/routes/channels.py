@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 
 from gateway import documents
 from gateway.answers import answer
@@ -55,11 +55,11 @@ async def add(request: Request, appid: App, cname: Cname, uid: Uid, run: Run) ->
 @router.delete(
     "/{uid}",
     summary="Remove a user that is a URL",
-    status_code=204,
-    response_class=Response,
-    responses=documents.responses(e.ChannelNameInvalid, e.UserNotFound),
+    responses={
+        **documents.responses(e.ChannelNameInvalid, e.UserNotFound),
+        **documents.ok("Those who are left", {"users": [_USER]}),
+    },
     openapi_extra=SECURED,
 )
-async def remove(appid: App, cname: Cname, uid: Uid, run: Run) -> Response:
-    await run.sql(run.service.unpull, appid, cname, uid)
-    return Response(status_code=204)
+async def remove(appid: App, cname: Cname, uid: Uid, run: Run) -> JSONResponse:
+    return answer(await run.sql(run.service.unpull, appid, cname, uid))

@@ -2,6 +2,7 @@
 
 from reelyard.answers import (
     ExtensionState,
+    PulledUser,
     RecordedFile,
     Recording,
     RecordingPage,
@@ -93,6 +94,7 @@ __all__ = [
     "NoticeError",
     "NoticeMalformed",
     "ProtocolError",
+    "PulledUser",
     "RateLimited",
     "RecordedFile",
     "Recording",

@@ -166,6 +166,14 @@ class WhipToken:
     expires_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class PulledUser:
+    """A user of a channel that is a URL; `source` is its scheme and host, for the rest may be secret."""
+
+    uid: str
+    source: str
+
+
 def resource(body: Json, cname: str, uid: str, warnings: tuple[str, ...]) -> Resource:
     return Resource(cname, uid, _must(body, "resourceId"), warnings)
 
@@ -228,6 +236,14 @@ def record(body: Json) -> RecordingRecord:
         segments=_object(body.get("segments")),
         raw=body,
     )
+
+
+def pulled_user(body: Json) -> PulledUser:
+    return PulledUser(_must(body, "uid"), text(body.get("source")))
+
+
+def pulled_users(body: Json) -> tuple[PulledUser, ...]:
+    return tuple(map(pulled_user, objects(body.get("users"))))
 
 
 def whip_token(body: Json) -> WhipToken:

@@ -10,6 +10,7 @@ from reelyard import answers, ladder
 from reelyard import files as file_answers
 from reelyard import jobs as job_answers
 from reelyard.answers import (
+    PulledUser,
     Recording,
     RecordingPage,
     RecordingRecord,
@@ -149,6 +150,26 @@ class Calls:
         answer = yield from self._exchange.ask("POST", f"{self._app}/whip-tokens", ladder.COMMAND, body)
         return answers.whip_token(answer.body)
 
+    def pull(self, cname: str, uid: str, url: str) -> Flow[PulledUser]:
+        """Add a user that is a URL (RTMP, RTSP, HLS, a file) to a `pull:` channel, or give him another one; also while it is
+        being recorded. Twice is once.
+        """
+        answer = yield from self._exchange.ask("PUT", self._pulled(cname, uid), ladder.COMMAND, {"url": url})
+        return answers.pulled_user(answer.body)
+
+    def pulled(self, cname: str) -> Flow[tuple[PulledUser, ...]]:
+        """The channel's users that are URLs."""
+        answer = yield from self._exchange.ask("GET", self._pulled(cname), ladder.COMMAND)
+        return answers.pulled_users(answer.body)
+
+    def unpull(self, cname: str, uid: str) -> Flow[None]:
+        """Remove such a user. Raises `NotFound` when there was none."""
+        try:
+            yield from self._exchange.ask("DELETE", self._pulled(cname, uid), ladder.COMMAND)
+        except NotFound as error:
+            if not error.repeated:
+                raise
+
     def submit_job(
         self,
         key: str,
@@ -209,6 +230,10 @@ class Calls:
             if not job_id:
                 raise NotFound(404, 404, "there is no job of that key")
         return f"{self._app}/jobs/{_segment(job_id, 'job_id')}"
+
+    def _pulled(self, cname: str, uid: str | None = None) -> str:
+        one = "" if uid is None else f"/{_segment(uid, 'uid')}"
+        return f"{self._app}/channels/{_segment(cname, 'cname')}/users{one}"
 
     def _of(self, recording: Recording, verb: str) -> str:
         return self._path(recording.resource_id, recording.mode, verb, sid=recording.sid)
