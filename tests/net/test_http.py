@@ -296,7 +296,7 @@ def test_many_threads_may_fetch_at_once() -> None:
     assert answers == [200] * 24
 
 
-def _certificate(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def made_certificate(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -323,7 +323,7 @@ def _certificate(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContex
 
 
 def test_tls_checks_the_name_although_the_connection_goes_to_the_pinned_address(tmp_path: Path) -> None:
-    serving, trusting = _certificate("right.example", tmp_path)
+    serving, trusting = made_certificate("right.example", tmp_path)
     names: list[str | None] = []
     serving.sni_callback = lambda _socket, name, _context: names.append(name)
     with Server(says(b"safe"), tls=serving) as server:
