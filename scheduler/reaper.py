@@ -29,9 +29,9 @@ from scheduler.watch import Watch
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 500
+BATCH: Final = 250
 MOST_BATCHES: Final = 20
-#: So long batch follows batch in one round.
+#: So long batch follows batch in one round: with all else in it, a round must end before the leader's lease does.
 MOST_S: Final = 1.0
 GIVE_UP_EVERY_S: Final = 1.0
 RELIEF_EVERY_S: Final = 0.5
@@ -60,11 +60,12 @@ class Reaper:
                 longest_ms = max(self._settings.tenure_ttl_ms, self._settings.dispatch_deadline_ms)
                 self._watch.look(reaping.renewals(session, beyond_ms=longest_ms), self._now_s())
                 _forgive(session)
+        until_s = self._now_s() + MOST_S
         if may_reap:
-            self.reap()
+            self.reap(until_s)
         if self._due("relief", RELIEF_EVERY_S):
             self._relief.tick()
-        self.place_unheld()
+        self.place_unheld(until_s)
         if self._due("give up", GIVE_UP_EVERY_S):
             self.give_up()
         if self._due("clean", CLEAN_EVERY_S):
@@ -86,10 +87,10 @@ class Reaper:
 
     # -- the dead -----------------------------------------------------------------------------------------------
 
-    def reap(self) -> list[Grant]:
+    def reap(self, until_s: float | None = None) -> list[Grant]:
         """End tenures that were not claimed or not renewed in time. Returns them as they were."""
         dead: list[Grant] = []
-        for _ in self._batches():
+        for _ in self._batches(until_s):
             with self._database.unit() as session:
                 some = reaping.reap(session, limit=BATCH, stuck=self._watch.stuck(self._now_s()))
                 heirs = mourning.mourn(session, some)
@@ -104,21 +105,20 @@ class Reaper:
                 break
         return dead
 
-    def place_unheld(self) -> list[Dispatch]:
+    def place_unheld(self, until_s: float | None = None) -> list[Dispatch]:
         """Give recordings that nobody works on to a node, or end them. Returns what was dispatched."""
         sent: list[Dispatch] = []
-        for _ in self._batches():
+        for _ in self._batches(until_s):
             some, found = self._unheld.place(limit=BATCH)
             sent += some
             if found < BATCH:
                 break
         return sent
 
-    def _batches(self) -> Iterator[None]:
-        """Again and again, but not for so long that the leader's lease runs out meanwhile."""
-        until_s = self._now_s() + MOST_S
+    def _batches(self, until_s: float | None) -> Iterator[None]:
+        """One in any case."""
         for n in range(MOST_BATCHES):
-            if n and self._now_s() >= until_s:
+            if n and until_s is not None and self._now_s() >= until_s:
                 return
             yield
 
