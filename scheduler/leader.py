@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from sqlalchemy.orm import Session
+
 from models.database import Database
 from models.repositories import leader
 
@@ -47,6 +49,10 @@ class Leadership:
         if self._since_s is None:
             return False
         return min(self._held_ms, (self._renewed_s - self._since_s) * 1000) >= self._quiet_ms
+
+    def holds(self, session: Session) -> bool:
+        """Whether the lease still runs: between taking it and acting on it a clock may be set, or this process frozen."""
+        return leader.holds(session, NAME, self._owner)
 
     def release(self) -> None:
         self._since_s = None

@@ -83,7 +83,7 @@ class Loop:
             log.info("leading" if leads else "another scheduler leads")
             self._leads = leads
         if leads:
-            self._reaper.tick(may_reap=self._leadership.may_reap)
+            self._reaper.tick(may_reap=self._leadership.may_reap, leads=self._leadership.holds)
             self._due.tick()
             self._notices.tick()
             self._retention.tick()

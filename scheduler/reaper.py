@@ -40,6 +40,13 @@ CLEAN_EVERY_S: Final = 60.0
 ROOM_IDLE_MS: Final = 30 * 86_400_000
 
 
+Leads = Callable[[Session], bool]
+
+
+def always(_: Session) -> bool:
+    return True
+
+
 class Reaper:
     def __init__(self, database: Database, broker: Broker, settings: Settings, *, now_s: Callable[[], float]) -> None:
         self._database = database
@@ -53,8 +60,10 @@ class Reaper:
         self._watch_every_s = ttl_s / 4
         self._next: dict[str, float] = {}
 
-    def tick(self, *, may_reap: bool) -> None:
-        """One round. Raises `StateUnavailable`; whatever it had not done is done by the next."""
+    def tick(self, *, may_reap: bool, leads: Leads = always) -> None:
+        """One round. Raises `StateUnavailable`; whatever it had not done is done by the next. `leads` is asked again in the
+        units that reap: a clock that is set forward ends the tenures' leases, and the leader's with them.
+        """
         if self._due("watch", self._watch_every_s):
             with self._database.unit() as session:
                 longest_ms = max(self._settings.tenure_ttl_ms, self._settings.dispatch_deadline_ms)
@@ -62,7 +71,7 @@ class Reaper:
                 _forgive(session)
         until_s = self._now_s() + MOST_S
         if may_reap:
-            self.reap(until_s)
+            self.reap(until_s, leads)
         if self._due("relief", RELIEF_EVERY_S):
             self._relief.tick()
         self.place_unheld(until_s)
@@ -87,11 +96,13 @@ class Reaper:
 
     # -- the dead -----------------------------------------------------------------------------------------------
 
-    def reap(self, until_s: float | None = None) -> list[Grant]:
+    def reap(self, until_s: float | None = None, leads: Leads = always) -> list[Grant]:
         """End tenures that were not claimed or not renewed in time. Returns them as they were."""
         dead: list[Grant] = []
         for _ in self._batches(until_s):
             with self._database.unit() as session:
+                if not leads(session):
+                    break
                 some = reaping.reap(session, limit=BATCH, stuck=self._watch.stuck(self._now_s()))
                 heirs = mourning.mourn(session, some)
             for grant in some:

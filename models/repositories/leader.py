@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import case, or_, update
+from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Session
 
 from models.database import now_ms
 from models.repositories.statements import add_if_absent, moved, run
 from models.tables import Leader
+from models.tables.base import db_now_ms
 
 #: TTLs of schedulers may differ, but not by more.
 BEYOND: Final = 3
@@ -43,6 +44,12 @@ def lead(session: Session, name: str, owner: str, ttl_ms: int) -> Lead | None:
         ),
     )
     return None if taken is None else Lead(taken.term, 0)
+
+
+def holds(session: Session, name: str, owner: str) -> bool:
+    """Whether the lease has not run out, by the clock as it stands now."""
+    mine = select(Leader.name).where(Leader.name == name, Leader.owner == owner, Leader.expires_ms >= db_now_ms())
+    return session.execute(mine).first() is not None
 
 
 def release(session: Session, name: str, owner: str) -> None:

@@ -8,6 +8,7 @@ from models.database import shift_time
 from models.repositories import nodes, recordings, timeline
 from models.vocabulary.states import HoleState, Role, Status, TenureState, Wanted
 from scheduler import backoff
+from scheduler.leader import Leadership
 from scheduler.reaper import Reaper
 from tests.scheduler.farm import Farm, Time, Worker
 
@@ -108,6 +109,21 @@ def test_nothing_is_reaped_while_it_is_renewed_or_while_the_leader_is_new(ward: 
     ward.later(TTL_MS + 1)
     ward.reaper.tick(may_reap=False)
     assert states(farm, sid) == [(1, "node-a", "primary", "warming")]
+
+
+def test_a_clock_that_is_set_forward_after_the_leader_took_its_lease_fails_nothing_over(ward: Ward) -> None:
+    farm = ward.farm
+    worker = farm.worker("node-a", ttl_ms=600_000)
+    sid = farm.begin()
+    worker.claim(sid)
+    leads = Leadership(farm.database, "me", ttl_ms=3_000, quiet_ms=TTL_MS, now_s=ward.time.now)
+    assert leads.hold()
+    ward.later(3_600_000)
+    ward.reaper.tick(may_reap=True, leads=leads.holds)
+    assert states(farm, sid) == [(1, "node-a", "primary", "warming")]
+    assert leads.hold()
+    ward.reaper.tick(may_reap=True, leads=leads.holds)
+    assert states(farm, sid)[0][3] == "ended"
 
 
 def test_a_database_clock_that_goes_back_does_not_make_the_dead_immortal(ward: Ward) -> None:

@@ -68,7 +68,7 @@ class Scheduler:
 
     def tick(self) -> None:
         if self._leadership.hold():
-            self._reaper.tick(may_reap=self._leadership.may_reap)
+            self._reaper.tick(may_reap=self._leadership.may_reap, leads=self._leadership.holds)
         else:
             self._reaper.rest()
 
