@@ -37,6 +37,10 @@ class Sent:
     def md5(self) -> str:
         return hashlib.md5(self.text.encode(), usedforsecurity=False).hexdigest()
 
+    @property
+    def size(self) -> dict[str, Any]:
+        return {"bytes_": len(self.text.encode()), "md5": self.md5}
+
 
 class Publication:
     """`say` passes a document to the recorder, which puts it; `written` is told when it is in the store."""
@@ -144,23 +148,29 @@ class Publication:
         return self._has_all("backup")
 
     def record(self, session: Session) -> None:
-        """Write down what is in the store."""
+        """Write down what is in the customer's store; and which playlists the backup store has, so that they are deleted
+        with the copies that they name.
+        """
         for (store, key), sent in self._sent.items():
             if store == "primary":
-                size: dict[str, Any] = {"bytes_": len(sent.text.encode()), "md5": sent.md5}
-                files.wrote(session, self._sid, key, sent.kind, rev=sent.rev, final=True, **size)
+                files.wrote(session, self._sid, key, sent.kind, rev=sent.rev, final=True, **sent.size)
+        if backups.exist(session, self._sid):
+            self._record_backed(session)
 
     def record_held(self, session: Session) -> None:
         """Write down what the backup store holds for the end."""
+        self._record_backed(session)
         for (store, key), sent in self._sent.items():
-            if store == "backup":
-                is_held = key.endswith(keys.HELD)
-                size: dict[str, Any] = {"bytes_": len(sent.text.encode()), "md5": sent.md5}
-                backups.hold(session, self._sid, key, "held" if is_held else "playlist", **size)
-                if is_held:
-                    there = key.removesuffix(keys.HELD)
-                    last: dict[str, Any] = {"rev": sent.rev, "final": True, "store": "backup"}
-                    files.wrote(session, self._sid, there, sent.kind, **last, **size)
+            if store == "backup" and key.endswith(keys.HELD):
+                backups.hold(session, self._sid, key, "held", **sent.size)
+                there = key.removesuffix(keys.HELD)
+                last: dict[str, Any] = {"rev": sent.rev, "final": True, "store": "backup"}
+                files.wrote(session, self._sid, there, sent.kind, **last, **sent.size)
+
+    def _record_backed(self, session: Session) -> None:
+        for (store, key), sent in self._sent.items():
+            if store == "backup" and not key.endswith(keys.HELD):
+                backups.hold(session, self._sid, key, "playlist", **sent.size)
 
     def _send(
         self, key: str, kind: Kind, content_type: str, text: str, *, final: bool, store: Store = "primary"

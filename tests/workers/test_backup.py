@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from models.database import Database
-from models.repositories import apps, backups, notices
+from models.repositories import apps, backups, nodes, notices, recordings, resources, tenures, timeline
 from models.settings import Settings
-from models.vocabulary import keys
+from models.vocabulary import keys, pipe
 from models.vocabulary.events import UPLOAD_TO_BACKUP, Event
-from models.vocabulary.spec import FolderStore
+from models.vocabulary.spec import FolderStore, Secrets
+from models.vocabulary.states import Role
 from scheduler.backlog import Backlog
-from tests.models.farm import APPID
+from tests.models.farm import APPID, app, spec
 from tests.workers.rig import SID, Rig
+from workers.publication import Publication
 
 
 @pytest.fixture
@@ -87,3 +89,31 @@ def test_what_a_broken_store_refuses_is_backed_up_and_moved_after_the_end(
     assert not list(own.rglob("*.ts"))
     with sqlite.unit() as session:
         assert not backups.exist(session, SID)
+
+
+def test_the_backup_stores_own_playlist_is_known_when_all_of_it_was_moved_before_the_end(sqlite: Database) -> None:
+    """Else nobody would delete it, and it would name what is gone."""
+    asked = spec()
+    with sqlite.unit() as session:
+        app(session)
+        resource = resources.acquire(session, appid=APPID, cname="room", uid="1", options={}, ttl_ms=300_000)
+        recordings.create(session, sid=SID, resource=resource, spec=asked, secrets=Secrets(), weight=100)
+        nodes.beat(session, "n1", "boot", 200, "0", "", "", False, 60_000)
+        epoch = tenures.place(session, SID, role=Role.PRIMARY, node="n1", weight=1, deadline_ms=60_000)
+        claim = tenures.claim(session, SID, epoch, "n1", "boot")
+        assert claim is not None
+        recordings.zero(session, SID, t0_ms=1_700_000_000_000, anchor={})
+        timeline.reserve(session, SID, "mix", epoch, claim.owner, 0, 540_000, f"{SID}_0.ts", 9, "0" * 32)
+        timeline.stored(session, SID, "mix", f"{SID}_0.ts", store=backups.BACKUP)
+        backups.told(session, SID, f"{SID}_0.ts", backups.BACKUP)
+    said: list[pipe.Message] = []
+    publication = Publication(SID, epoch, sqlite, said.append)
+    publication.publish(asked, final=False)
+    (backed,) = (it for it in said if isinstance(it, pipe.Document) and it.store == "backup")
+    with sqlite.unit() as session:
+        backups.told(session, SID, f"{SID}_0.ts", backups.PRIMARY)
+    publication.publish(asked, final=True)
+    with sqlite.unit() as session:
+        publication.record(session)
+        assert [copy.key for copy in backups.copies(session, SID, "playlist")] == [backed.key]
+        assert backups.waiting(session, SID) == 0
