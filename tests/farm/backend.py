@@ -33,20 +33,24 @@ class Backend:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["resourceId"])
 
-    def try_start(self, cname: str, resource_id: str, storage: Json = ANY_STORAGE) -> httpx.Response:
+    def try_start(
+        self, cname: str, resource_id: str, storage: Json = ANY_STORAGE, files: tuple[str, ...] = ()
+    ) -> httpx.Response:
         video = {"width": WIDTH, "height": HEIGHT, "fps": FPS, "bitrate": 300, "mixedVideoLayout": 1}
         wish = {
             "recordingConfig": {"maxIdleTime": 60, "streamTypes": 2, "transcodingConfig": video},
             "storageConfig": storage,
         }
+        if files:
+            wish["recordingFileConfig"] = {"avFileType": list(files)}
         body = {"cname": cname, "uid": UID, "clientRequest": wish}
         return self.request("POST", f"/cloud_recording/resourceid/{resource_id}/mode/mix/start", body)
 
-    def record_channel(self, cname: str) -> Take:
-        """acquire and start, repeated as the contract asks while the answer is 206/65."""
+    def record_channel(self, cname: str, *files: str) -> Take:
+        """acquire and start, repeated as the contract asks while the answer is 206/65. `files`: avFileType."""
         resource_id = self.acquire(cname)
         for _ in range(6):
-            answer = self.try_start(cname, resource_id)
+            answer = self.try_start(cname, resource_id, files=files)
             if "sid" in answer.json():
                 return Take(self, cname, resource_id, answer.json()["sid"])
             assert answer.status_code == 206, answer.text

@@ -23,7 +23,9 @@ from tests.servers import ServerProcess, free_ports
 class HandMade:
     """What an operator starts by hand, each from the same environment."""
 
-    def __init__(self, folder: Path, database_url: str, broker_url: str, channel: str) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, broker_url: str, channel: str, more: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.store = folder / "store"
         self.store.mkdir()
@@ -34,6 +36,7 @@ class HandMade:
             "REELYARD_BROKER_URL": broker_url,
             "REELYARD_SECRET_KEYS": generate_key(),
             "REELYARD_STORES_ROOT": str(self.store),
+            **(more or {}),
         }
         self._parts: list[ServerProcess] = []
         assert run("migrate", cwd=folder, env=self.env).returncode == 0
@@ -55,9 +58,9 @@ class HandMade:
         self._parts.append(part)
         return part
 
-    def worker(self, name: str) -> ServerProcess:
+    def worker(self, name: str, more: Mapping[str, str] | None = None) -> ServerProcess:
         """Up when the farm has one node more."""
-        own = {"REELYARD_NODE_NAME": name, "REELYARD_SPOOL": str(self.folder / f"spool-{name}")}
+        own = {"REELYARD_NODE_NAME": name, "REELYARD_SPOOL": str(self.folder / f"spool-{name}"), **(more or {})}
         part = self.start(name, worker_argv(name), own)
         eventually(lambda: "ready" in (self.folder / name / "server.log").read_text(), f"{name} ready", 60)
         return part

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.farm.films import assert_equal_to_the_playlist
 from tests.farm.hand_made import HandMade, hand_made
 from tests.farm.pictures import longest_hole_s, out_of_step, pictures
 from tests.farm.processes import eventually
@@ -22,7 +23,7 @@ def test_a_worker_that_gets_sigterm_hands_over_without_losing_a_frame(hand_made:
     farm = hand_made
     leaving = farm.worker("one")
     eventually(farm.ready, "ready", 30)
-    call = farm.backend.record_channel("call")
+    call = farm.backend.record_channel("call", "hls", "mp4")
     call.until_more(2)
     farm.worker("two")
 
@@ -42,6 +43,8 @@ def test_a_worker_that_gets_sigterm_hands_over_without_losing_a_frame(hand_made:
     assert out_of_step(seen) == []
     assert longest_hole_s(seen) == pytest.approx(0, abs=1e-4)
     assert call.told()["holes"] == []
+    (film,) = farm.store.glob("*.mp4")
+    assert_equal_to_the_playlist([film], playlist)
 
 
 def test_with_no_other_node_it_says_so_records_on_and_takes_the_first_that_appears(hand_made: HandMade) -> None:
