@@ -52,7 +52,7 @@ class Incarnations:
     def start(self) -> bool:
         """Whether there is another one now; if not, it counts as a death."""
         try:
-            self._process = RecorderProcess(self._nursery, self._title, self._tell)
+            self._process = RecorderProcess(self._nursery, self._title, self._arrived)
         except (OSError, TimeoutError) as error:
             log.error("no recorder could be started: %s", error, extra=self._tag)
             self.restart()
@@ -64,12 +64,15 @@ class Incarnations:
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
+    def _arrived(self, happening: Line | Exited) -> None:
+        """From another thread: it lives also while our supervision waits for the state and reads nothing."""
+        if isinstance(happening, Line) and happening.process is self._process:
+            self._heard_at = self._now()
+        self._tell(happening)
+
     def says(self, process: RecorderProcess) -> bool:
-        """Whether this is the one that counts; if so, it has just shown that it lives."""
-        if process is not self._process:
-            return False  # the last words of one that has been replaced
-        self._heard_at = self._now()
-        return True
+        """Whether this is the one that counts."""
+        return process is self._process  # else: the last words of one that has been replaced
 
     def left(self, process: RecorderProcess) -> bool:
         """Whether it was the one that counts. There is none now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from models.vocabulary.spec import FolderStore
 from models.vocabulary.states import Role, TenureState, Wanted
 from tests.recorder.virtual import user
 from tests.workers.rig import SECRET, SID, Rig
+from workers import incarnations
 from workers.children import Child, Nursery
 from workers.conclusion import Conclusion
+from workers.ledger import Ledger
 from workers.salvage import Salvage
 
 Make = Callable[[Database], Rig]
@@ -99,6 +102,37 @@ def test_a_frozen_recorder_is_killed_and_costs_6_s_at_most(sqlite: Database, rig
     assert it.judge().violations == ()
     (hole,) = it.judge().holes
     assert hole[1] - hole[0] <= 6.0
+
+
+def test_a_recorder_lives_also_while_its_supervision_waits_for_the_state(
+    sqlite: Database, rig: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = rig(sqlite)
+    it.recording()
+    it.dispatch()
+    it.slices(0)
+    (supervision,) = it.node._running.values()
+    waits = threading.Event()
+    commit, begun = Ledger.commit, threading.Event()
+
+    def slowly(*said: Any, **more: Any) -> Any:
+        begun.set()
+        waits.wait(10)
+        return commit(*said, **more)
+
+    monkeypatch.setattr(Ledger, "commit", slowly)
+    assert begun.wait(10)
+    lived = []
+    with monkeypatch.context() as quick:
+        quick.setattr(incarnations, "FROZEN_S", 1.0)  # … and a second more until it is not renewed
+        for _ in range(28):
+            time.sleep(0.1)
+            lived.append(supervision.proves_itself)
+    waits.set()
+    assert all(lived), "its tenure is renewed"
+    it.stop()
+    ended_well(it)
+    assert (it.judge().violations, it.judge().holes) == ((), ())
 
 
 @contextmanager
