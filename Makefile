@@ -59,7 +59,7 @@ demo: $(STAMP) ## record a call of three people and look at it
 up: $(STAMP) ## run the whole farm on this machine until Ctrl-C
 	$(BIN)/reelyard up
 
-chaos: $(STAMP) ## kill everything in turn, and count what the recordings lost (25 min)
+chaos: $(STAMP) ## kill everything in turn, and count what the recordings lost (18 min)
 	$(BIN)/python -m tests.chaos
 
 chaos-storage: $(STAMP) ## fail a third of all requests to the store, and count what a recording lost (6 min; ARGS='--outage 20')

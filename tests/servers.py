@@ -261,6 +261,12 @@ class PostgresServer:
         self._process = self._launch()
         self._process.wait_until(lambda: psycopg.connect(self.admin, connect_timeout=2).close())
 
+    def set_option(self, name: str, value: str) -> None:
+        """For all connections, also those that there are: as if written into postgresql.conf by hand."""
+        with (self._directory / "cluster" / "data" / "postgresql.conf").open("a") as conf:
+            conf.write(f"\n{name} = '{value}'\n")
+        os.kill(self.pid, signal.SIGHUP)
+
     @staticmethod
     def _initialise(binaries: Path, cluster: Path, account: Account | None, environment: Mapping[str, str]) -> None:
         # Without the encoding, LC_ALL=C gives SQL_ASCII, and psycopg then answers bytes for text.

@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.matrix import FAULT_S, PHASES, SLICE_S, Shot, hole_bound_s
-from tests.chaos.stage import Stage
+from tests.chaos.matrix import FAULT_S, PHASES, SLICE_S, STEPS, Shot, hole_bound_s
+from tests.chaos.stage import NODES, Stage
 from tests.farm.backend import FPS, Take
 from tests.farm.pictures import longest_hole_s, out_of_step, pictures
 from tests.farm.processes import recorder_of
@@ -95,12 +95,12 @@ def _wait_for_edge(cutting: Take | None, uploading: Take | None) -> None:
 @contextmanager
 def hit(stage: Stage, shot: Shot, running: list[Take]) -> Iterator[None]:
     """The fault begins; at the end of the block it is over, and what was killed is started again."""
+    if shot.fault in STEPS:
+        yield from _stepped(stage, shot, running)
+        return
     match shot.target:
         case "recorder":
-            pids = [pid for take in running for pid in _recorders(stage, take)]
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL if shot.fault == "kill" else signal.SIGSTOP)
+            pids = _hit_recorders(stage, running, signal.SIGKILL if shot.fault == "kill" else signal.SIGSTOP)
             yield
             if shot.fault == "freeze":
                 for pid in pids:
@@ -122,6 +122,30 @@ def hit(stage: Stage, shot: Shot, running: list[Take]) -> Iterator[None]:
         case "store":
             with stage.store_away(Fault.RESET_NOW if shot.fault == "kill" else Fault.STALL):
                 yield
+
+
+def _stepped(stage: Stage, shot: Shot, running: list[Take]) -> Iterator[None]:
+    by_s = STEPS[shot.fault]
+    if shot.target == "postgres":
+        stage.step_database_clock(by_s)
+        yield
+        stage.step_database_clock(0)
+        return
+    for node in NODES:
+        stage.step_clock(node, by_s)
+    if shot.target == "recorder":
+        _hit_recorders(stage, running, signal.SIGKILL)
+    yield
+    for node in NODES:
+        stage.step_clock(node, 0)
+
+
+def _hit_recorders(stage: Stage, running: list[Take], number: signal.Signals) -> list[int]:
+    pids = [pid for take in running for pid in _recorders(stage, take)]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+    return pids
 
 
 def _node_hit(stage: Stage, shot: Shot, running: list[Take]) -> Iterator[None]:
@@ -187,7 +211,7 @@ def _server_hit(stage: Stage, fault: str, pid: int, wire: int) -> Iterator[None]
 
 def _recorders(stage: Stage, take: Take) -> list[int]:
     found = []
-    for node in ("one", "two"):
+    for node in NODES:
         with suppress(AssertionError):
             found.append(recorder_of(take.sid, stage.pid(node)))
     return found

@@ -16,15 +16,17 @@ import httpx
 
 from farm.embedded import worker_argv
 from models.secrets import generate_key
+from models.vocabulary.errors import ResourceExpired
 from tests import servers
 from tests.chaos.matrix import LEADER_TTL_S, SLICE_S, TTL_S
 from tests.chaos.wires import Wire, tcp, unix
 from tests.farm.backend import FPS, HEIGHT, WIDTH, Backend, Take
-from tests.farm.processes import alive, descendants, environment, eventually, run
+from tests.farm.processes import ROOT, alive, descendants, environment, eventually, run
 from tests.servers import S3Server, ServerProcess, free_ports
 from tests.stores.fault_proxy import Fault, FaultProxy
 
 NODES = ("one", "two")
+STEPPED = Path(__file__).parent / "stepped"
 
 
 class Stage:
@@ -92,7 +94,9 @@ class Stage:
     def start_worker(self, name: str) -> None:
         log = self._room(name) / "server.log"
         before = log.read_text().count(" ready.") if log.exists() else 0
-        self._start(name, worker_argv(name), {"REELYARD_NODE_NAME": name, "REELYARD_SPOOL": str(self.spool(name))})
+        clock = {"PYTHONPATH": f"{ROOT}:{STEPPED}", "REELYARD_STEP_FILE": str(self._step_file(name))}
+        node = {"REELYARD_NODE_NAME": name, "REELYARD_SPOOL": str(self.spool(name))}
+        self._start(name, worker_argv(name), node | clock)
         eventually(lambda: log.read_text().count(" ready.") > before, f"{name} ready", 60)
 
     def _start_gateway(self) -> None:
@@ -112,6 +116,8 @@ class Stage:
             answer = self.backend.try_start(cname, resource_id, self.storage())
             if "sid" in answer.json() and answer.status_code in (200, 201):
                 return Take(self.backend, cname, resource_id, answer.json()["sid"])
+            if answer.json().get("code") == ResourceExpired.code:
+                resource_id = self.backend.acquire(cname)
             time.sleep(1)
         raise AssertionError(f"not started: {answer.text}")
 
@@ -158,6 +164,17 @@ class Stage:
             self.start_worker(name)
         else:
             self.start_scheduler(name)
+
+    def _step_file(self, node: str) -> Path:
+        return self.folder / f"clock-{node}"
+
+    def step_clock(self, node: str, by_s: int) -> None:
+        """Of a worker's host, and so of its recorders; 0: right again."""
+        self._step_file(node).write_text(str(by_s))
+
+    def step_database_clock(self, by_s: int) -> None:
+        """The only clock in SQL is ours, and reads this option."""
+        self.postgres.set_option("reelyard.shift_ms", str(by_s * 1000))
 
     def lose_spool(self, node: str) -> None:
         shutil.rmtree(self.spool(node), ignore_errors=True)
