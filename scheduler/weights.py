@@ -25,7 +25,7 @@ PER_AAC_USER: Final = 0.75
 #: A recorder in a room of Janus ends each user's WebRTC itself; of WHIP rooms the ingest does, outside the weights.
 PER_WEBRTC_USER: Final = 1.0
 #: Of a pulled channel it reads each user's container.
-PER_PULLED_USER: Final = 1.0
+PER_PULLED_USER: Final = 1.2
 #: A browser that plays and encodes a page.
 PAGE: Final = 300
 #: Who will come is not known when a recording starts; a white list tells.

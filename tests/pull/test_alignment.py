@@ -106,10 +106,20 @@ def test_who_subscribes_late_gets_the_pictures_since_the_last_key_unit_as_of_now
     pictures, got = lane(), list[Unit]()
     for n in range(10):
         pictures.push(unit(100 + n, key=n in (0, 4)))
-    pictures.listen(got.append, 110.0)
+    pictures.listen(got.append, 109.9)
     pictures.push(unit(110.0))
     assert [u.key for u in got] == [True] + [False] * 6
-    assert all(a.t < b.t for a, b in itertools.pairwise(got)) and got[0].t == 109.8
+    assert all(a.t < b.t for a, b in itertools.pairwise(got)) and got[0].t == pytest.approx(109.7)
+
+
+def test_the_pictures_of_a_camera_that_is_off_are_not_shown_as_of_now() -> None:
+    pictures, got = lane(), list[Unit]()
+    for n in range(10):
+        pictures.push(unit(100 + n * 0.04, key=n == 0))
+    pictures.listen(got.append, 101.0)
+    pictures.push(unit(102.0))
+    pictures.push(unit(102.04, key=True))
+    assert [u.t for u in got] == [102.04]
 
 
 def test_a_source_read_anew_begins_with_a_key_unit_that_says_what_was_lost() -> None:

@@ -20,7 +20,7 @@ SPEED = 2.0
 
 class PullStage(Lively):
     caps = PullChannel.caps
-    exact_s = 0.02
+    exact_s = 0.02 * SPEED  # 20 ms of real time
     notices_death_within_s = 2.5
 
     def __init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -13,17 +14,21 @@ import av
 import pytest
 
 from models.vocabulary.channel import EventKind, Room, TrackKind, Unit
+from models.vocabulary.pulls import source
 from tests.capture.conformance import sizes
 from tests.capture.kept import Kept, keeping
 from tests.pull import films
 from tests.pull.clocks import Hastened
 from tests.pull.servers import Rtmp, Rtsp, listening
 from tests.pull.web import Web, serving
+from workers.recorder.capture.pull.alignment import SETTLING_S, Live
 from workers.recorder.capture.pull.channel import PullChannel
+from workers.recorder.capture.pull.opening import FileWay, Opened
+from workers.recorder.capture.pull.reading import Came, Over, Reader, Said
 from workers.synthetic.plan import MediaPlan
 
 HOME = (ip_network("127.0.0.1/32"),)
-SPEED = 8.0
+SPEED = 4.0
 CAMERA = MediaPlan(width=160, height=90, fps=10, loop_s=2)
 
 
@@ -142,14 +147,14 @@ def test_rtsp_is_read_over_one_connection_and_redirects_are_not_followed() -> No
                     "ada": f"rtsp://bob:p4ss@127.0.0.1:{port}/main",
                     "eve": f"rtsp://127.0.0.1:{elsewhere}/main",
                 }
-                kept = await watched(clock, users, lambda kept: len(pictures(kept)) >= 30 and bool(warned(kept)), 40)
+                kept = await watched(clock, users, lambda kept: len(pictures(kept)) >= 60 and bool(warned(kept)), 40)
                 return kept, met
 
     kept, met = asyncio.run(story())
     assert not met and "user eve" in warned(kept) and "elsewhere" in warned(kept) and "user ada" not in warned(kept)
     units, heard = pictures(kept), sounds(kept)
-    assert units[0].key and len(units) >= 30 and len(sizes(units)) == len(units)
-    late = units[10:]
+    assert units[0].key and len(units) >= 60 and len(sizes(units)) == len(units)
+    late = [unit for unit in units if unit.t > units[0].t + SETTLING_S + 0.5]
     assert all(b.t - a.t == pytest.approx(0.1, abs=0.005) for a, b in itertools.pairwise(late))
     assert {unit.codec for unit in heard} == {"pcmu"} and heard[0].duration_s == pytest.approx(0.1)
 
@@ -221,3 +226,61 @@ def test_a_server_that_hangs_holds_up_nobody_and_its_thread_ends_when_its_user_i
 
 def _threads() -> int:
     return sum(thread.name == "pull" for thread in threading.enumerate())
+
+
+def test_the_snapshot_is_who_is_there_and_what_else_happened_comes_behind_it(web: Web) -> None:
+    clock = Hastened(SPEED)
+
+    async def story() -> list[EventKind]:
+        channel = PullChannel(clock, HOME, lambda: 0.1, snapshot_within_s=0.4)
+        users = {"eve": f"{web.url}/nobody.mp4", "ada": f"{web.url}/film.mp4"}
+
+        async def change() -> None:
+            while not channel._users["ada"].here:  # noqa: ASYNC110  (it has no event of its own)
+                await asyncio.sleep(0.005)
+            channel.pull({"ada": f"{web.url}/film.flv"})
+
+        users["hung"] = "http://127.0.0.1:1/"
+        changing = asyncio.get_running_loop().call_later(0, lambda: asyncio.ensure_future(change()))
+        async with keeping(channel, Room("pull:", "app", "room", "1", 0, pulls=users)) as kept:
+            while kept.kinds().count(EventKind.JOINED) < 2:  # noqa: ASYNC110  (as above)
+                await asyncio.sleep(0.005)
+        changing.cancel()
+        return kept.kinds()
+
+    kinds = asyncio.run(asyncio.wait_for(story(), 20))
+    before = kinds[: kinds.index(EventKind.SYNCED)]
+    assert set(before) <= {EventKind.JOINED, EventKind.TRACK_ADDED}
+    left = kinds.index(EventKind.LEFT)
+    assert left > kinds.index(EventKind.SYNCED) and EventKind.JOINED in kinds[left:]
+
+
+def test_a_flood_is_read_no_faster_than_it_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.recorder.capture.pull.reading.MOST_WAITING_BYTES", 4_000)
+    told: list[Said] = []
+
+    class Flood(FileWay):
+        def open(self) -> Opened:
+            return Opened(super().open().container, Live())
+
+    def waiting_bytes() -> int:
+        return sum(len(it.unit.data) for it in told if isinstance(it, Came))
+
+    reader = Reader(Flood(source(f"file:{folder}/film.mp4", files=True)), Hastened(SPEED).now, told.append)
+    reader.start()
+    eventually(lambda: waiting_bytes() > 4_000, "flooded", 10)
+    before = len(told)
+    time.sleep(0.1)
+    assert len(told) == before and waiting_bytes() < 8_000
+    for it in [it for it in told if isinstance(it, Came)]:
+        reader.taken(it.unit)
+    eventually(lambda: len(told) > before, "read on", 10)
+    reader.stop()
+    eventually(lambda: isinstance(told[-1], Over), "over", 10)
+
+
+def eventually(true: Callable[[], bool], what: str, within_s: float) -> None:
+    until = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < until, f"not {what} after {within_s} s"
+        time.sleep(0.005)

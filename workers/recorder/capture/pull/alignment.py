@@ -16,6 +16,8 @@ AHEAD_S: Final = 1.0
 BEHIND_S: Final = 10.0
 #: Off by so much, a live source is set right at once instead of slowly: what it began with was held up on its way.
 OFF_S: Final = 0.25
+#: In its first moments it is still being found out how late it is.
+SETTLING_S, SETTLING_OFF_S = 3.0, 0.01
 #: Of what is played: so far from the newest unit it is of another time line.
 JUMP_S: Final = 3.0
 #: What is played and comes so late is played later from then on.
@@ -33,20 +35,23 @@ class Live:
     def __init__(self) -> None:
         self._floor = Floor()
         self._offset = Slewed()
+        self._began: float | None = None
 
     def see(self, stamp_s: float, now: float) -> None:
         """A unit has arrived; where it lies is asked later."""
+        self._began = now if self._began is None else self._began
         self._floor.see(now - stamp_s, now)
 
     def place(self, stream: int, stamp_s: float, now: float) -> Placed:
         late_s = 0.0 if self._floor.value is None else now - stamp_s - self._floor.value
         broken = not -AHEAD_S <= late_s <= BEHIND_S
         if broken:
-            self._floor, self._offset = Floor(), Slewed()
+            self._floor, self._offset, self._began = Floor(), Slewed(), None
         self.see(stamp_s, now)
         floor = self._floor.value
-        assert floor is not None
-        off = self._offset.value is not None and abs(floor - self._offset.value) > OFF_S
+        assert floor is not None and self._began is not None
+        most_s = SETTLING_OFF_S if now - self._began < SETTLING_S else OFF_S
+        off = self._offset.value is not None and abs(floor - self._offset.value) > most_s
         offset = self._offset.step(floor, now) if off else self._offset.follow(floor, now)
         return Placed(stamp_s + offset, broken)
 

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
@@ -58,6 +58,7 @@ _RESOLVE_WITHIN_S: Final = 3.0
 #: Of threads: those of sources that nobody wants any more may still be in a read that ends by its own time.
 _THREADS: Final = 2 * pulls.MAX_USERS
 _MOST_WARNINGS: Final = 10
+_BEGINNINGS: Final = frozenset({EventKind.JOINED, EventKind.TRACK_ADDED})
 _SOURCES: Final = {TrackKind.VIDEO: TrackSource.CAMERA, TrackKind.AUDIO: TrackSource.MICROPHONE}
 
 _Networks = Sequence[IPv4Network | IPv6Network]
@@ -110,6 +111,9 @@ class PullChannel:
         self._generations = itertools.count(1)
         self._chores: set[asyncio.Task[None]] = set()
         self._seq = 0
+        self._told_t = float("-inf")
+        self._synced = False
+        self._later: list[ChannelEvent] = []  # what is no part of a snapshot, until that is complete
         self._closed = False
         self._units = self._gaps = self._reconnects = 0
 
@@ -125,7 +129,10 @@ class PullChannel:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._snapshot_within_s):
                     await asyncio.gather(*settled)
+        self._synced = True
         self._tell(EventKind.SYNCED)
+        for event in self._later:
+            self._put(event)
 
     async def events(self) -> AsyncIterator[ChannelEvent]:
         while True:
@@ -168,6 +175,7 @@ class PullChannel:
     async def close(self) -> None:
         for pulled in self._users.values():
             _let_go(pulled)
+        self._synced = True
         self._tell(EventKind.CLOSED, detail="closed by the recorder")
         self._closed = True
         await asyncio.gather(*self._chores, return_exceptions=True)
@@ -248,6 +256,8 @@ class PullChannel:
             loop.call_soon_threadsafe(self._hear, pulled, over, said)
 
     def _hear(self, pulled: _Pulled, over: asyncio.Future[Over], said: Said) -> None:
+        if isinstance(said, Came):
+            said.reader.taken(said.unit)
         is_wanted = pulled.reader is not None and pulled.over is over
         match said:
             case Over():
@@ -324,11 +334,18 @@ class PullChannel:
         self._tell(EventKind.WARNING, user=pulled.user, detail=text)
 
     def _tell(self, kind: EventKind, *, user: User | None = None, track: Track | None = None, detail: str = "") -> None:
+        event = ChannelEvent(self._clock.now(), 0, kind, user=user, track=track, detail=detail)
+        ends = any(it.kind is not EventKind.WARNING for it in self._later)  # then what begins belongs behind it
+        if self._synced or (kind in _BEGINNINGS and not ends):
+            self._put(event)
+        else:
+            self._later.append(event)
+
+    def _put(self, event: ChannelEvent) -> None:
         if not self._closed:
             self._seq += 1
-            self._events.put_nowait(
-                ChannelEvent(self._clock.now(), self._seq, kind, user=user, track=track, detail=detail)
-            )
+            self._events.put_nowait(replace(event, t=max(event.t, self._told_t), seq=self._seq))
+            self._told_t = max(event.t, self._told_t)
 
     def _do(self, chore: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(chore)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from models.vocabulary.channel import Track, TrackKind, Unit
@@ -14,6 +14,8 @@ STEP_S: Final = 0.001
 _KEPT_UNITS: Final = 600
 _KEPT_BYTES: Final = 16 << 20
 _PAST_S: Final = 0.2
+#: … unless the newest of them is so old, and older than two pictures last: then the camera is off.
+_STALE_S: Final = 0.3
 
 
 class Lane:
@@ -35,6 +37,8 @@ class Lane:
         """`None`: nobody does any more."""
         kept, self._kept, self._kept_bytes = self._kept, deque(), 0
         self._sink, self._waits = sink, self.track.kind is TrackKind.VIDEO
+        if _is_stale(kept, now):
+            return
         for unit in kept:
             unit.t = max(unit.t, now - _PAST_S)
             self.push(unit)
@@ -77,3 +81,10 @@ class Lane:
         if len(self._kept) > _KEPT_UNITS or self._kept_bytes > _KEPT_BYTES:
             self._kept.clear()
             self._kept_bytes = 0
+
+
+def _is_stale(kept: Sequence[Unit], now: float) -> bool:
+    if not kept:
+        return True
+    lasts_s = kept[-1].t - kept[-2].t if len(kept) > 1 else 0.0
+    return now - kept[-1].t > max(_STALE_S, 2 * lasts_s)

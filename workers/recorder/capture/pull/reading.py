@@ -17,13 +17,15 @@ from workers.recorder.capture.pull.tapping import Tap, Tapped, taps_of
 log = logging.getLogger(__name__)
 
 #: The first units of a live source may come in a burst of what is past: so long is looked how late the latest one is.
-PRIME_S: Final = 0.25
-#: What is played is handed out so early.
-EARLY_S: Final = 0.05
+PRIME_S: Final = 0.4
+#: What is played is handed out so early: so long the next segment may be in coming without being late.
+EARLY_S: Final = 2.0
 #: … and not before somebody hears it, so that its beginning is recorded; but for no longer than this.
 HEARD_WITHIN_S: Final = 3.0
 _LOOK_EVERY_S: Final = 0.02
-#: Sound from before we came is not asked for; pictures are, to begin with a key unit.
+#: Handed out and not taken yet: a source that floods us is read no faster than it is recorded.
+MOST_WAITING_BYTES: Final = 16 << 20
+#: Sound from before we came is not recorded; pictures are, as of then, to begin with a key unit.
 _PAST_S: Final = 0.2
 
 
@@ -39,6 +41,7 @@ class Began:
 class Came:
     kind: TrackKind
     unit: Unit  # its track is for the channel to say
+    reader: Reader = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ class Reader:
     tell: Callable[[Said], None] = field(repr=False)
     heard: threading.Event = field(default_factory=threading.Event)  # somebody has subscribed to it
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _taken: threading.Condition = field(default_factory=threading.Condition)
+    _waiting_bytes: int = 0
+    _last_t: float = 0.0
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="pull", daemon=True).start()
@@ -74,12 +80,25 @@ class Reader:
         self.heard.set()
         self.way.stop()
 
+    def taken(self, unit: Unit) -> None:
+        """To be called for each unit that was told."""
+        with self._taken:
+            self._waiting_bytes -= len(unit.data)
+            self._taken.notify()
+
+    def _wait_for_room(self, size: int) -> None:
+        with self._taken:
+            while self._waiting_bytes > MOST_WAITING_BYTES and not self._stopped.is_set():
+                self._taken.wait(_LOOK_EVERY_S)
+            self._waiting_bytes += size
+
     def _run(self) -> None:
         over = Over("it failed")
         try:
+            began = self.now()
             opened = self.way.open()
             try:
-                self._read(opened)
+                self._read(opened, began)
             finally:
                 opened.container.close()
             over = Over(self.way.trouble() or "it has ended", complete=self.way.is_complete())
@@ -90,7 +109,7 @@ class Reader:
             self.way.close()
             self.tell(over)
 
-    def _read(self, opened: Opened) -> None:
+    def _read(self, opened: Opened, began: float) -> None:
         taps, left_out = taps_of(opened.container)
         if not taps:
             raise StreamUndecodable("; ".join(left_out) or "there is neither sound nor picture in it")
@@ -98,7 +117,7 @@ class Reader:
         if isinstance(opened.alignment, Played):
             self.heard.wait(HEARD_WITHIN_S)
         by_index = {tap.index: tap for tap in taps}
-        placing = _Placing(opened.alignment, self._hand_out)
+        placing = _Placing(opened.alignment, began, self._hand_out)
         for packet in opened.container.demux([opened.container.streams[index] for index in by_index]):
             if self._stopped.is_set():
                 return
@@ -107,43 +126,49 @@ class Reader:
                 for tapped in tap.units(packet):
                     placing.take(_Held(tap, tapped, self.now()))
         placing.flush()
+        self._sleep_until(self._last_t if isinstance(opened.alignment, Played) else 0.0)
+
+    def _sleep_until(self, t: float) -> None:
+        while (left_s := t - self.now()) > 0 and not self._stopped.is_set():
+            self._stopped.wait(min(left_s, _LOOK_EVERY_S))
 
     def _hand_out(self, held: _Held, t: float, gap: bool, early: bool) -> None:
-        while early and (left_s := t - EARLY_S - self.now()) > 0 and not self._stopped.is_set():
-            self._stopped.wait(min(left_s, _LOOK_EVERY_S))
+        if early:
+            self._sleep_until(t - EARLY_S)
+        self._last_t = max(self._last_t, t)
         tap, tapped = held.tap, held.tapped
-        self.tell(
-            Came(
-                tap.kind,
-                Unit(
-                    track="",
-                    codec=tap.codec,
-                    data=tapped.data,
-                    t=t,
-                    key=tapped.key,
-                    duration_s=tapped.duration_s,
-                    gap=gap,
-                    shown_later_s=tapped.shown_later_s,
-                ),
-            )
+        unit = Unit(
+            track="",
+            codec=tap.codec,
+            data=tapped.data,
+            t=t,
+            key=tapped.key,
+            duration_s=tapped.duration_s,
+            gap=gap,
+            shown_later_s=tapped.shown_later_s,
         )
+        self._wait_for_room(len(unit.data))
+        self.tell(Came(tap.kind, unit, self))
 
 
 class _Placing:
     """Units to their times; the first ones of a live source are held until it is known how late they are."""
 
-    def __init__(self, alignment: Live | Played, hand_out: Callable[[_Held, float, bool, bool], None]) -> None:
+    def __init__(
+        self, alignment: Live | Played, began: float, hand_out: Callable[[_Held, float, bool, bool], None]
+    ) -> None:
         self._alignment = alignment
+        self._earliest_t = began - _PAST_S
         self._hand_out = hand_out
         self._live = isinstance(alignment, Live)
         self._held: list[_Held] = []
-        self._began: float | None = None
+        self._first_at: float | None = None
         self._gap = False
 
     def take(self, held: _Held) -> None:
-        if self._began is None:
-            self._began = held.at
-        if isinstance(self._alignment, Live) and held.at - self._began < PRIME_S:
+        if self._first_at is None:
+            self._first_at = held.at
+        if isinstance(self._alignment, Live) and held.at - self._first_at < PRIME_S:
             self._alignment.see(held.tapped.stamp_s, held.at)
             self._held.append(held)
             return
@@ -157,7 +182,6 @@ class _Placing:
 
     def _place(self, held: _Held) -> None:
         placed = self._alignment.place(held.tap.index, held.tapped.stamp_s, held.at)
-        assert self._began is not None
-        if placed.t < self._began - _PAST_S and held.tap.kind is TrackKind.AUDIO:
+        if placed.t < self._earliest_t and held.tap.kind is TrackKind.AUDIO:
             return
-        self._hand_out(held, max(placed.t, self._began - _PAST_S), placed.broken, not self._live)
+        self._hand_out(held, max(placed.t, self._earliest_t), placed.broken, not self._live)
