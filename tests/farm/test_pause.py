@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.farm.backend import UID, Take
 from tests.farm.hand_made import HandMade, hand_made
+from tests.farm.holds import hold
 from tests.farm.pictures import longest_hole_s, out_of_step, pictures
 from tests.farm.processes import eventually, recorder_of
 
@@ -20,14 +20,6 @@ SLOT_S = 2
 #: A wish reaches its recorder so soon while there is a broker.
 REACHES_S = 0.5
 WATCHED_S = 2.0
-
-
-def hold(call: Take, on: bool) -> None:
-    body = {"cname": call.cname, "uid": UID, "clientRequest": {"onhold": on}}
-    path = f"/cloud_recording/resourceid/{call.resource_id}/sid/{call.sid}/mode/mix/update"
-    answer = call.backend.request("POST", path, body)
-    assert answer.status_code == 200, answer.text
-    assert call.query().json()["serverResponse"].get("onhold") is (True if on else None)
 
 
 def cpu_s(pid: int) -> float:

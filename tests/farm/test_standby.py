@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 from sqlalchemy import update
@@ -13,6 +14,7 @@ from models.repositories.apps import Behaviour
 from models.tables import App
 from tests.farm.conftest import LEADER_TTL_S, TTL_S
 from tests.farm.hand_made import HandMade, hand_made
+from tests.farm.holds import hold
 from tests.farm.pictures import longest_hole_s, out_of_step, pictures
 from tests.farm.processes import eventually
 
@@ -51,3 +53,38 @@ def test_killing_either_of_two_workers_costs_not_one_frame(hand_made: HandMade, 
     seen = pictures(farm.store / call.playlist_name)
     assert out_of_step(seen) == []
     assert longest_hole_s(seen) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_pause_of_two_workers_is_one_hole_though_the_writer_dies_in_it(hand_made: HandMade) -> None:
+    farm = hand_made
+    want_standby(farm)
+    workers = {"one": farm.worker("one"), "two": farm.worker("two")}
+    eventually(farm.ready, "ready", 30)
+    call = farm.backend.record_channel("call")
+    both = call.until(lambda t: [x["state"] for x in t["tenures"]] == ["live", "live"], "two live", 30)
+    call.until_more(2)
+    hold(call, on=True)
+    since_s = call.until(lambda t: t["held_since_s"] is not None, "on hold", 6)["held_since_s"]
+    time.sleep(3)  # what was recorded before is up
+    kept = call.stored()
+
+    writer = both["tenures"][0]["node"]
+    os.kill(workers[writer].pid, signal.SIGKILL)
+    workers[writer].wait(5)
+    within_s = 2 * TTL_S + LEADER_TTL_S + 10
+    call.until(lambda t: [x["state"] for x in t["tenures"]].count("ended") == 1, "noticed", within_s)
+    told = call.told()
+    assert (told["segments"]["stored"], told["held_since_s"], told["wanted"]) == (kept, since_s, "hold")
+
+    hold(call, on=False)
+    call.until_more(3, 40)
+    assert call.stop().status_code == 200
+    told = call.told()
+    assert told["status"] == 8
+    [hole] = told["holes"]
+    assert (hole["start_s"], hole["state"], hole["cause"]) == (since_s, "paused", "paused")
+    assert {p.name for p in farm.store.glob("*.m3u8")} == {call.playlist_name}
+    seen = pictures(farm.store / call.playlist_name)
+    assert out_of_step(seen) == []
+    assert longest_hole_s(seen) == pytest.approx(hole["end_s"] - hole["start_s"], abs=0.1)
