@@ -48,9 +48,10 @@ class Pulling:
         """Or give him another URL. Raises `BadParameter`, `AddressRefused`, `InvalidOperation` for one user too many."""
         rules.check_cname(cname)
         check_uid(uid)
-        self._check_address(source(url, files=self._files))
         with self._database.unit() as session:
             _check_channel(session, appid)
+        self._check_address(source(url, files=self._files))  # looks names up, so outside of any unit
+        with self._database.unit() as session:
             pulls.put(session, appid, cname, uid, url)
             if pulls.count(session, appid, cname) > MAX_USERS:
                 raise InvalidOperation(f"a channel has at most {MAX_USERS} users that are URLs")
