@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: bench-upload chaos chaos-subset chaos-jobs chaos-storage help setup test test-slow demo up check bench-mixer bench-gateway bench-jobs bench-tenures bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: bench-upload chaos chaos-subset chaos-jobs chaos-storage help setup test test-slow demo up check bench-mixer bench-gateway bench-jobs bench-tenures bench-updates bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -96,6 +96,9 @@ bench-upload: $(STAMP) ## slices to a store: throughput, CPU a gigabyte, how fas
 
 bench-tenures: $(STAMP) ## renewing, reaping and failing over 10 000 and 100 000 recordings (ARGS='--recordings 2000 --renewals 0')
 	$(BIN)/python -m bench.tenures $(ARGS)
+
+bench-updates: $(STAMP) ## how soon a new layout is seen in the pictures, with Redis and without (2 min)
+	$(BIN)/python -m bench.updates $(ARGS)
 
 soak: $(STAMP) ## two hours of a scripted call on the virtual clock, judged from its files (ARGS='--minutes 5 --seed 3')
 	$(BIN)/python -m bench.soak $(ARGS)
