@@ -39,6 +39,7 @@ def test_a_channel_that_means_no_room_is_refused(address: str, cname: str, said:
         *("", "rtmp://h", "file:x", "whip", "janus+ws:h", "janus+ws://", "janus+http://h", "janus+ws://h:99999"),
         *("janus+ws://u:p@h", "janus+ws://h#x", "janus+ws://h?rooms=guess", "janus+ws://h?pin=1", "janus+ws://[x"),
         *("janus+ws://h?rooms=map", "janus+ws://h?room=a:1", "janus+ws://h?rooms=map&room=a", "whip:" + "x" * 2_000),
+        "pull:rtsp://camera.example.org/main",
     ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
@@ -47,6 +48,6 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 
 def test_the_other_schemes_are_let_through() -> None:
-    for address in ("whip:", "scripted:a.json"):
+    for address in ("whip:", "pull:", "scripted:a.json"):
         check(address)
         assert not is_janus(address)
