@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -21,13 +20,15 @@ from tests.chaos.matrix import FAULT_S, PHASES, SLICE_S, STEPS, Shot, hole_bound
 from tests.chaos.stage import NODES, Stage
 from tests.farm.backend import FPS, Take
 from tests.farm.pictures import longest_hole_s, out_of_step, pictures
-from tests.farm.processes import recorder_of
+from tests.farm.processes import eventually, recorder_of
 from tests.servers import s3_client
 from tests.stores.fault_proxy import Fault
 
 #: A frame's length, and what the encoders' lookahead keeps back after a slot's edge at 15 fps.
 LOOKAHEAD_S = 0.75
 GOES_ON_WITHIN_S = 45.0
+#: Between a call to start and a recorder that has joined.
+JOINS_IN_S = 0.4
 ENDS_WITHIN_S = 30.0
 
 
@@ -46,26 +47,28 @@ class Cell:
 
 
 def shoot(stage: Stage, shot: Shot, number: int) -> list[Cell]:
-    takes = dict.fromkeys(PHASES) | {
-        phase: stage.backend_record(f"{phase}-{number}") for phase in PHASES if phase != "joining"
-    }
-    running = [take for take in takes.values() if take is not None]
-    for take in running:
+    """All five lie on one node, so that a fault of a node hits each of them."""
+    node = NODES[number % len(NODES)]
+    stage.only(node)
+    recorded = {phase: stage.backend_record(f"{phase}-{number}") for phase in PHASES if phase != "joining"}
+    for take in recorded.values():
         take.until(lambda told: told["segments"]["stored"] >= 2, "two segments", 40)
     joining: list[Any] = []
     starter = threading.Thread(target=lambda: joining.append(_started(stage, f"joining-{number}")))
+    stop = threading.Thread(target=lambda: _stopped(recorded["stopping"]))
+    _hold_an_upload(stage, recorded["uploading"])
+    _wait_for_edge(recorded["cutting"], JOINS_IN_S)
     starter.start()
-    stopping = takes["stopping"]
-    assert stopping is not None
-    stop = threading.Thread(target=lambda: _stopped(stopping))
-    _wait_for_edge(takes["cutting"], takes["uploading"])
+    time.sleep(JOINS_IN_S)
     stop.start()
-    with hit(stage, shot, running):
+    stage.only(None)
+    with hit(stage, shot, node, list(recorded.values())):
         time.sleep(FAULT_S if shot.fault != "kill" or shot.target not in ("recorder",) else 0.5)
+    stage.proxy.heal()
     starter.join(60)
     stop.join(60)
-    takes["joining"] = joining[0] if joining and isinstance(joining[0], Take) else None
-    return [_judged(stage, shot, phase, take) for phase, take in takes.items()]
+    takes = recorded | {"joining": joining[0] if joining and isinstance(joining[0], Take) else None}
+    return [_judged(stage, shot, phase, takes[phase]) for phase in PHASES]
 
 
 def _started(stage: Stage, cname: str) -> Take | str:
@@ -83,17 +86,21 @@ def _stopped(take: Take) -> None:
         time.sleep(1)
 
 
-def _wait_for_edge(cutting: Take | None, uploading: Take | None) -> None:
-    """Until the cutting one is at a slot's edge; the uploading one began so much later that its last slice goes up."""
-    assert cutting is not None
-    assert uploading is not None
+def _hold_an_upload(stage: Stage, uploading: Take) -> None:
+    """Its next slice has left for the store, which does not answer."""
+    rule = stage.proxy.add(Fault.STALL, method="PUT", path=rf"{uploading.sid}\S*\.ts", times=1)
+    eventually(lambda: rule.times == 0, "a slice on its way to the store", 3 * SLICE_S)
+
+
+def _wait_for_edge(cutting: Take, before_s: float) -> None:
+    """Until so long before it cuts a slice."""
     started_s = cutting.told()["started_ms"] / 1000
     left_s = SLICE_S - (time.time() - started_s) % SLICE_S
-    time.sleep(left_s + 0.1)
+    time.sleep(left_s + 0.1 + (0 if left_s + 0.1 > before_s else SLICE_S) - before_s)
 
 
 @contextmanager
-def hit(stage: Stage, shot: Shot, running: list[Take]) -> Iterator[None]:
+def hit(stage: Stage, shot: Shot, node: str, running: list[Take]) -> Iterator[None]:
     """The fault begins; at the end of the block it is over, and what was killed is started again."""
     if shot.fault in STEPS:
         yield from _stepped(stage, shot, running)
@@ -107,13 +114,13 @@ def hit(stage: Stage, shot: Shot, running: list[Take]) -> Iterator[None]:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGCONT)
         case "worker" | "host":
-            yield from _node_hit(stage, shot, running)
+            yield from _node_hit(stage, shot, node)
         case "leader":
             yield from _leader_hit(stage, shot.fault)
         case "leader+host":
             leader = stage.leader()
             os.kill(stage.pid(leader), signal.SIGKILL)
-            yield from _node_hit(stage, shot, running)
+            yield from _node_hit(stage, shot, node)
             stage.revive(leader)
         case "redis":
             yield from _server_hit(stage, shot.fault, stage.redis.pid, 1)
@@ -148,8 +155,7 @@ def _hit_recorders(stage: Stage, running: list[Take], number: signal.Signals) ->
     return pids
 
 
-def _node_hit(stage: Stage, shot: Shot, running: list[Take]) -> Iterator[None]:
-    node = Counter(take.told()["tenures"][-1]["node"] for take in running).most_common(1)[0][0]
+def _node_hit(stage: Stage, shot: Shot, node: str) -> Iterator[None]:
     if shot.fault == "kill":
         if shot.target == "worker":
             os.kill(stage.pid(node), signal.SIGKILL)

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 
 from farm.embedded import worker_argv
+from models.database import open_database
+from models.repositories import nodes
 from models.secrets import generate_key
 from models.vocabulary.errors import ResourceExpired
 from tests import servers
@@ -120,6 +122,14 @@ class Stage:
                 resource_id = self.backend.acquire(cname)
             time.sleep(1)
         raise AssertionError(f"not started: {answer.text}")
+
+    def only(self, name: str | None) -> None:
+        """New recordings are placed on this node alone; None: on any."""
+        database = open_database(self._environment("gateway")["REELYARD_DATABASE_URL"])
+        with database.unit() as session:
+            for each in NODES:
+                nodes.cordon(session, each, name not in (None, each), "chaos")
+        database.close()
 
     @staticmethod
     def freeze(pid: int) -> None:
