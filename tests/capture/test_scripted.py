@@ -304,7 +304,9 @@ def test_a_wrong_script_is_refused_naming_the_place(tmp_path: Path, text: str, s
         run_virtual(main)
 
 
-@pytest.mark.parametrize("address", ["", "scripted:", "pull:rtsp://h", "janus+ws://", "nonsense", "scripted:/nowhere/scene.json"])
+@pytest.mark.parametrize(
+    "address", ["", "scripted:", "pull:rtsp://h", "janus+ws://", "nonsense", "scripted:/nowhere/scene.json"]
+)
 def test_an_address_that_means_no_channel_is_refused(address: str) -> None:
     async def main(clock: VirtualClock) -> None:
         await open_channel(address, clock).open(room(clock.wall_ms()))
