@@ -90,6 +90,14 @@ class Stage(Protocol):
     async def until(self, true: Callable[[], bool], within_s: float) -> None:
         """Give what has happened time to come through; does nothing where that takes none."""
 
+    def stalled_s(self, from_t: float, to_t: float) -> float:
+        """For how long in between this process was kept from running: that is no channel's slowness."""
+        ...
+
+    def late_s(self) -> tuple[float, float]:
+        """By how much it was late for what it had to do, most of the time and at the worst."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -181,7 +189,7 @@ def _is_ready(told: Told, step: Step) -> bool:
         both_t = max(spans[UNMUTED].to_t, told.shared_t if len(everybody) > 1 else 0.0)
         return all(pictures("alice", kept, both_t) >= 2.8 * FPS for kept in everybody)
     if step is ENDS:
-        overdue = told.stage.now() > spans[DIES].to_t + told.stage.notices_death_within_s
+        overdue = _took_s(told.stage, spans[DIES].to_t, told.stage.now()) > told.stage.notices_death_within_s
         settled_t, bobs = spans[LOST_NO_MORE].to_t + 1.0, spans[BOB_LEAVES].to_t
         return all(
             (overdue or kept.saw(EventKind.LEFT, "alice"))
@@ -205,7 +213,7 @@ def judge(told: Told) -> None:
         _events_are_in_order(kept)
         _units_are_in_order(kept)
         _pictures_decode(kept)
-        _bob_came_again(kept)
+        _bob_came_again(told.stage, kept)
         _the_camera_stopped(told, kept)
         _the_loss_is_said(told, kept)
         _the_dead_are_noticed(told, kept)
@@ -259,7 +267,7 @@ def _pictures_decode(kept: Kept) -> None:
             assert len(sizes(units)) >= len(units) - 1
 
 
-def _bob_came_again(kept: Kept) -> None:
+def _bob_came_again(stage: Stage, kept: Kept) -> None:
     story = [e.kind for e in kept.events if e.user and e.user.id == "bob" and e.track is None]
     assert story == [EventKind.JOINED, EventKind.LEFT, EventKind.JOINED]
     before, after = kept.tracks_of("bob", TrackKind.VIDEO)
@@ -268,7 +276,7 @@ def _bob_came_again(kept: Kept) -> None:
     assert set(sizes(kept.units[after.id])) == {(320, 180)}
     came_at = max(e.t for e in kept.events if e.kind is EventKind.JOINED)
     pictures = kept.units[after.id]
-    assert pictures[0].t - came_at < 1.0
+    assert _took_s(stage, came_at, pictures[0].t) < 1.0
     assert len(pictures) > 0.9 * FPS * (pictures[-1].t - pictures[0].t)
 
 
@@ -289,13 +297,14 @@ def _the_loss_is_said(told: Told, kept: Kept) -> None:
     assert all(b.gap for _, b in holes)
     settled_t = told.spans[LOST_NO_MORE].to_t + 1.0
     after = [u for u in units if u.t > settled_t]
-    assert len(after) >= 1.3 * FPS and after[0].t < settled_t + 0.2
+    assert len(after) >= 1.3 * FPS and _took_s(told.stage, settled_t - 1.0, after[0].t) < 1.2
     assert len(after) > 0.95 * FPS * (after[-1].t - after[0].t) and not any(u.gap for u in after)
 
 
 def _the_dead_are_noticed(told: Told, kept: Kept) -> None:
     left = [e.t for e in kept.events if e.kind is EventKind.LEFT and e.user and e.user.id == "alice"]
-    assert len(left) == 1 and left[0] - told.spans[DIES].to_t < told.stage.notices_death_within_s
+    assert len(left) == 1
+    assert _took_s(told.stage, told.spans[DIES].to_t, left[0]) < told.stage.notices_death_within_s
 
 
 def _times_are_true(told: Told) -> None:
@@ -319,11 +328,16 @@ def _both_saw_the_same(told: Told, second: Kept) -> None:
             _near(told.stage, apart)
 
 
+def _took_s(stage: Stage, from_t: float, to_t: float) -> float:
+    return to_t - from_t - stage.stalled_s(from_t, to_t)
+
+
 def _near(stage: Stage, errors_s: Sequence[float]) -> None:
-    """Nearly always as exact as that; a busy machine may be late for a moment."""
+    """Nearly always as exact as that; a busy machine may be late for a moment, and where it always is, so are the times."""
+    often_s, worst_s = stage.late_s()
     sizes_s = sorted(map(abs, errors_s))
-    assert sizes_s[len(sizes_s) * 3 // 4] < stage.exact_s, sizes_s[-1]
-    assert sizes_s[-1] < 5 * stage.exact_s
+    assert sizes_s[len(sizes_s) * 3 // 4] < stage.exact_s + often_s, (sizes_s[-1], often_s)
+    assert sizes_s[-1] < 5 * stage.exact_s + worst_s, worst_s
 
 
 def _nearest(unit: Unit, t: float) -> float:

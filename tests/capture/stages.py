@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from aiortc.rtp import RtpPacket
 
@@ -20,6 +20,9 @@ from workers.recorder.clock import RealClock
 from workers.synthetic.plan import MediaPlan
 from workers.webrtc.payload import VIDEO_CODECS
 from workers.webrtc.tap import Tap
+
+_BEAT_S: Final = 0.02
+_AT_REST_S: Final = 0.002
 
 
 @dataclass
@@ -40,6 +43,12 @@ class Paced:
 
     async def until(self, true: Callable[[], bool], within_s: float) -> None:
         """A script's units are there when they are due."""
+
+    def stalled_s(self, from_t: float, to_t: float) -> float:
+        return 0.0
+
+    def late_s(self) -> tuple[float, float]:
+        return 0.0, 0.0
 
 
 class ScriptedStage(Paced):
@@ -117,6 +126,27 @@ class Actors(Lively):
         self._publisher = publisher
         self._there: dict[str, SyntheticPublisher] = {}
         self.losing = Losing()
+        self._beats: list[tuple[float, float]] = []  # (when, how late)
+        self._beating: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        super().begin()
+        self._beating = asyncio.create_task(self._beat())
+
+    def stalled_s(self, from_t: float, to_t: float) -> float:
+        return sum(late_s for t, late_s in self._beats if from_t < t <= to_t + late_s and late_s > _BEAT_S)
+
+    def late_s(self) -> tuple[float, float]:
+        """A timer of its own is late by a millisecond on a machine at rest: that counts for nothing."""
+        late_s = sorted(late_s for _, late_s in self._beats)
+        often_s = late_s[len(late_s) * 3 // 4]
+        return (often_s if often_s > _AT_REST_S else 0.0), (late_s[-1] if late_s[-1] > _BEAT_S else 0.0)
+
+    async def _beat(self) -> None:
+        while True:
+            due_t = self.clock.now() + _BEAT_S
+            await asyncio.sleep(_BEAT_S)
+            self._beats.append((self.clock.now(), self.clock.now() - due_t))
 
     async def act(self, step: Step) -> None:
         match step.do:
@@ -143,6 +173,8 @@ class Actors(Lively):
         await connection.close()
 
     async def close(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
         for publisher in self._there.values():
             await publisher.close()
         self._there.clear()
