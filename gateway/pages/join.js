@@ -47,7 +47,7 @@ async function publish() {
     if (made !== connection) return;
     if (made.connectionState === "connected") { tries = 0; say("You are in the room."); }
     if (["failed", "closed"].includes(made.connectionState)) again("The connection broke.");
-    if (made.connectionState === "disconnected") say("The connection is unsteady.");
+    if (made.connectionState === "disconnected") { say("The connection is unsteady."); moveOn(); }
   };
   await made.setLocalDescription(await made.createOffer());
   const answer = await fetch(by("url").value, {
@@ -63,6 +63,41 @@ async function publish() {
   session = new URL(answer.headers.get("Location"), answer.url).href;
   await made.setRemoteDescription({ type: "answer", sdp: await answer.text() });
 }
+
+// On another network the session goes on by another way (RFC 9725 §4.3). Where there is none, the connection fails soon,
+// and is made anew.
+async function moveOn() {
+  const made = connection;
+  if (!made || !session || made.signalingState !== "stable") return;
+  try {
+    await made.setLocalDescription(await made.createOffer({ iceRestart: true }));
+    const answer = await fetch(session, {
+      method: "PATCH",
+      headers: { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" },
+      body: lines(made.localDescription.sdp, ["a=ice-ufrag:", "a=ice-pwd:"]).slice(0, 2).join("\r\n") + "\r\n",
+    });
+    if (answer.status !== 200) throw new Error(`the ingest answered ${answer.status}`);
+    await made.setRemoteDescription({ type: "answer", sdp: moved(made.remoteDescription.sdp, await answer.text()) });
+  } catch (error) {
+    if (made === connection) again(`The connection broke (${error.message}).`);
+  }
+}
+
+const lines = (sdp, starts) => sdp.split(/\r?\n/).filter((line) => starts.some((start) => line.startsWith(start)));
+
+// The ingest's answer with the credentials and the candidates of its new ICE session in place of the old ones.
+function moved(sdp, fragment) {
+  const [ufrag, password] = lines(fragment, ["a=ice-ufrag:", "a=ice-pwd:"]);
+  const candidates = lines(fragment, ["a=candidate:", "a=end-of-candidates"]);
+  return sdp.split(/\r?\n/).flatMap((line) => {
+    if (line.startsWith("a=candidate:") || line.startsWith("a=end-of-candidates")) return [];
+    if (line.startsWith("a=ice-ufrag:")) return [ufrag];
+    if (line.startsWith("a=ice-pwd:")) return [password, ...candidates];
+    return [line];
+  }).join("\r\n");
+}
+
+addEventListener("online", moveOn);
 
 // A node that is being emptied closes its connections; whoever comes again is sent to another.
 function again(why) {

@@ -16,7 +16,7 @@ from farm.judge.users import Cell, Watched
 from models.vocabulary.ticks import SAMPLE_RATE
 from tests.farm.backend import HEIGHT, WIDTH, Take
 from tests.farm.conftest import QUICK
-from tests.farm.processes import UpFarm
+from tests.farm.processes import UpFarm, eventually
 from workers.synthetic.marker import View
 from workers.synthetic.pictures import Painter
 from workers.synthetic.plan import MediaPlan
@@ -70,6 +70,10 @@ def test_a_browser_joins_is_recorded_and_leaves(tmp_path: Path) -> None:
             take = farm.backend.record_channel("lesson")
             told = take.until_more(4, within_s=30)
             assert told["status"] in (4, 5)
+            page.evaluate("dispatchEvent(new Event('online'))")  # as on another network
+            log = farm.folder / "logs" / "ingest.log"
+            eventually(lambda: "comes another way" in log.read_text(), "moved", 10)
+            take.until_more(1)
             page.click("#leave")
             page.locator("#status", has_text="left").wait_for(timeout=5_000)
             browser.close()
