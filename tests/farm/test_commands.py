@@ -31,8 +31,8 @@ def run(*args: str, env: dict[str, str] | None = None) -> Result:
 
 
 COMMANDS = (
-    *("app", "cordon", "demo", "drain", "jobs", "key", "migrate", "node", "nodes", "play", "ps", "repair"),
-    *("rollover", "show", "token", "uncordon", "undrain", "up", "verify", "worker"),
+    *("app", "cordon", "demo", "drain", "jobs", "key", "merge", "migrate", "node", "nodes", "play", "ps", "pull"),
+    *("repair", "rollover", "show", "token", "uncordon", "undrain", "up", "verify", "worker"),
 )
 
 
