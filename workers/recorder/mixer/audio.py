@@ -40,6 +40,7 @@ _REACH: Final = _RING // 2
 _MOST_FRAMES: Final = SAMPLE_RATE // AAC_SAMPLES
 #: Seams fade over 2.5 ms.
 _FADE: Final = np.linspace(0.0, 1.0, 120, dtype=np.float32)
+_FLOAT: Final = np.dtype(np.float32)
 #: Up to here the limiter changes nothing.
 _KNEE: Final = np.float32(0.8)
 
@@ -77,7 +78,7 @@ class Accumulator:
     def add(self, at: int, samples: Samples) -> bool:
         """Whether all of it came in time. What lies further ahead than the ring reaches is left out too."""
         count = samples.shape[1]
-        if at >= self.base and at + count <= self.base + _REACH:
+        if self.base <= at <= self.base + _REACH - count:
             column = at - self._origin
             there = self._sum[:, column : column + count]
             np.add(there, samples, there)
@@ -194,7 +195,12 @@ class AudioTrack:
                 self._codec = unit.codec
                 self._context, self._resampler = _opened(unit.codec, self._channels), None
                 self._seen_plain = False
-            pieces = [self._plain(frame) for frame in self._context.decode(Packet(unit.data))]
+            frames = self._context.decode(Packet(unit.data))
+            if self._seen_plain and len(frames) == 1 and unit.codec == "opus":
+                self._failures = 0
+                self.counts.decoded += 1
+                return _rows(frames[0])  # nearly all: one decoder of Opus never changes what it gives
+            pieces = [self._plain(frame) for frame in frames]
         except (av.FFmpegError, KeyError, ValueError):
             self._failed()
             return None
@@ -208,7 +214,7 @@ class AudioTrack:
         """(channels, n) floats at 48 kHz."""
         wanted = "stereo" if self._channels == 2 else "mono"
         if self._codec == "opus" and self._seen_plain:
-            return _rows(frame)  # one decoder of Opus never changes what it gives
+            return _rows(frame)
         if (frame.format.name, frame.sample_rate, frame.layout.name) == ("fltp", SAMPLE_RATE, wanted):
             self._seen_plain = True
             return _rows(frame)
@@ -232,7 +238,7 @@ def _rows(frame: AudioFrame) -> Samples:
     """(channels, n) of planar floats; of one channel, without a copy."""
     planes, count = frame.planes, frame.samples
     if len(planes) == 1:
-        return np.ndarray((1, count), np.float32, cast(memoryview, planes[0]))
+        return np.ndarray((1, count), _FLOAT, cast(memoryview, planes[0]))
     return np.stack([samples_of(plane, count) for plane in planes])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 from av.audio.plane import AudioPlane
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Samples = NDArray[np.float32]
 Planes = tuple[Bytes, Bytes, Bytes]
+_BYTE: Final = np.dtype(np.uint8)
 
 
 def planes_of(frame: VideoFrame) -> Planes:
@@ -33,7 +34,7 @@ def part_of(frame: VideoFrame, x: int, y: int, width: int, height: int) -> Plane
 
 def _rectangle(plane: VideoPlane, x: int, y: int, width: int, height: int) -> Bytes:
     stride = plane.line_size
-    return np.ndarray((height, width), np.uint8, cast(memoryview, plane), y * stride + x, (stride, 1))
+    return np.ndarray((height, width), _BYTE, cast(memoryview, plane), y * stride + x, (stride, 1))
 
 
 def samples_of(plane: AudioPlane, count: int) -> Samples:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -36,8 +36,7 @@ class Picture:
 Newest = Callable[[str], Picture | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """A picture at a cell's size; `inner` (x, y, width, height): where it lies when it does not fill the cell."""
 
     layer: Planes | None = None  # None: only the background
