@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: bench-upload chaos chaos-subset chaos-jobs chaos-storage help setup test test-slow demo up check bench-mixer bench-gateway bench-jobs bench-tenures bench-updates bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
+.PHONY: bench-upload chaos chaos-janus chaos-subset chaos-jobs chaos-storage help setup test test-slow demo up check bench-mixer bench-gateway bench-jobs bench-tenures bench-updates bench-capture soak drift soak-tenures fuzz fuzz-mixer fuzz-gateway fmt clean
 
 PYTHON ?= # an interpreter >= 3.11; empty: the first that is found
 BIN := .venv/bin
@@ -67,6 +67,9 @@ chaos-storage: $(STAMP) ## fail a third of all requests to the store, and count 
 
 chaos-subset: $(STAMP) ## … recorders and a worker alone (3 min)
 	$(BIN)/python -m tests.chaos --subset
+
+chaos-janus: $(STAMP) ## a room of a real Janus: worker killed, drained, with standby, clocks 0.2 and 40 s apart (5 min; root)
+	$(BIN)/python -m tests.chaos.janus $(ARGS)
 
 check: $(STAMP) ## lint, format, types, import directions, migrations
 	$(BIN)/ruff check .
