@@ -123,9 +123,10 @@ class Files:
             "files": [{"name": name, "path": f"{base}/files/{quote(name)}?token={token}"} for name in films],
         }
 
-    def admits(self, appid: str, sid: str, token: str) -> None:
-        """Raises `Unauthorized` for a token that is not good for this recording."""
-        links.verify(self._keys(), token, appid, sid, self._now_s())
+    def admits(self, appid: str, sid: str, token: str) -> int:
+        """For how many seconds more, at least 1. Raises `Unauthorized` for a token that is not good for this recording."""
+        now_s = self._now_s()
+        return max(1, int(links.verify(self._keys(), token, appid, sid, now_s) - now_s))
 
     def download(
         self, appid: str, sid: str, name: str, given: StoreKeys | None = None, *, for_s: int = 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
@@ -21,7 +21,7 @@ from gateway.wire.body import Shape
 from gateway.wire.files import ReadingKeys
 from models.vocabulary import errors as e
 from models.vocabulary.playlist import CONTENT_TYPE
-from scheduler.files import Download, Files
+from scheduler.files import LONGEST_LINK_S, Download, Files
 
 router = APIRouter(prefix="/v1/apps/{appid}", tags=["Files"])
 SHAPES: Final[list[type[Shape]]] = [ReadingKeys]
@@ -45,6 +45,13 @@ def _files(run: Run) -> Files:
 Door = Annotated[Files, Depends(_files)]
 
 
+class Reading(NamedTuple):
+    """Who reads; addresses that are signed for him are good for no longer than `most_s`."""
+
+    appid: str
+    most_s: int
+
+
 async def reader(
     request: Request,
     appid: AppId,
@@ -52,17 +59,16 @@ async def reader(
     run: Run,
     door: Door,
     token: Annotated[str, Query(description="Of a link, instead of a key.", max_length=1_024)] = "",
-) -> str:
-    """The appid, for a customer or for the bearer of a link."""
+) -> Reading:
+    """A customer, or the bearer of a link, which gives no right that outlives it."""
     if not token:
-        return await customer(request, appid, run)
+        return Reading(await customer(request, appid, run), LONGEST_LINK_S)
     if not 0 < len(appid) <= MAX_APPID or not appid.isprintable():
         raise e.UnknownApp
-    await run.sql(door.admits, appid, sid, token)
-    return appid
+    return Reading(appid, await run.sql(door.admits, appid, sid, token))
 
 
-Reader = Annotated[str, Depends(reader)]
+Reader = Annotated[Reading, Depends(reader)]
 
 _M3U8: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -168,7 +174,7 @@ async def link(appid: App, sid: Sid, run: Run, door: Door, for_s: ForS = 3_600) 
     openapi_extra=SECURED,
 )
 async def play(
-    appid: Reader,
+    who: Reader,
     sid: Sid,
     name: Name,
     run: Run,
@@ -176,7 +182,7 @@ async def play(
     token: Annotated[str, Query(max_length=1_024)] = "",
     for_s: ForS = 3_600,
 ) -> Response:
-    text = await run.sql(door.playlist, appid, sid, name, for_s=for_s, token=token)
+    text = await run.sql(door.playlist, who.appid, sid, name, for_s=_at_most(for_s, who), token=token)
     return Response(text, media_type=CONTENT_TYPE, headers=ANYWHERE)
 
 
@@ -204,12 +210,12 @@ async def play_with_keys(
     openapi_extra=SECURED,
 )
 async def download(
-    request: Request, appid: Reader, sid: Sid, name: Name, run: Run, door: Door, for_s: ForS = 300
+    request: Request, who: Reader, sid: Sid, name: Name, run: Run, door: Door, for_s: ForS = 300
 ) -> Response:
-    found = await run.sql(door.download, appid, sid, name, for_s=for_s)
+    found = await run.sql(door.download, who.appid, sid, name, for_s=_at_most(for_s, who))
     if found.url:
         return RedirectResponse(found.url, 307, headers=ANYWHERE)
-    return await _streamed(request, run, door, (appid, sid), found)
+    return await _streamed(request, run, door, (who.appid, sid), found)
 
 
 @router.post(
@@ -261,6 +267,11 @@ async def delete_all(appid: App, sid: Sid, run: Run, door: Door) -> JSONResponse
 )
 async def delete_one(appid: App, sid: Sid, name: Name, run: Run, door: Door) -> JSONResponse:
     return answer(await run.sql(door.delete, appid, sid, name), status=202)
+
+
+def _at_most(for_s: int, who: Reading) -> int:
+    """What is no time at all stays so, and is refused."""
+    return for_s if for_s > LONGEST_LINK_S else min(for_s, who.most_s)
 
 
 async def _streamed(request: Request, run: Runtime, door: Files, of: tuple[str, str], found: Download) -> Response:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from ipaddress import ip_network
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import av
 import httpx
@@ -227,6 +227,12 @@ def test_a_private_bucket_is_played_through_addresses_that_its_store_signed(
             mp4 = await anybody.get(link["files"][0]["path"])
             assert mp4.status_code == 307
             assert (await web.get(mp4.headers["location"])).content == b"0123456789" * 10
+        brief = (await client.http.get(f"{ROOT}/recordings/{sid}/link?for_s=60")).json()
+        signed = (await anybody.get(f"{brief['playlist']}&for_s=604800")).text.splitlines()
+        signed.append((await anybody.get(f"{brief['files'][0]['path']}&for_s=604800")).headers["location"])
+        good_s = [int(s) for line in signed for s in parse_qs(urlsplit(line).query).get("X-Amz-Expires", [])]
+        assert len(good_s) == 3 and max(good_s) <= 60, "nothing that a link gives outlives it"
+        assert (await anybody.get(f"{brief['playlist']}&for_s=604801")).json()["code"] == 2
         (tmp_path / "signed.m3u8").write_text(played.text)
         # A customer's own store, its keys wiped: with keys in the request, and not without.
         own(sqlite_farm, FolderStore(path="elsewhere"))
