@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from models.vocabulary.streams import Stream
 from models.vocabulary.ticks import AAC_SAMPLES, SAMPLE_RATE
 from tests.farm.backend import ANY_STORAGE, Backend, Json, Take
 from workers.synthetic.marker import View, read
-from workers.synthetic.media import UNITS_PER_S
+from workers.synthetic.plan import MediaPlan
 from workers.synthetic.planes import luma
 
 MIXED: Final[Json] = {"maxIdleTime": 60, "streamTypes": 2}
@@ -58,58 +59,62 @@ def started(backend: Backend, cname: str, uid: str, mode: str, config: Mapping[s
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How many units of each kind a user has sent until now."""
+    """How many pictures a user has sent until now."""
 
     pictures: int
-    sounds: int
 
     @classmethod
     def by(cls, user: SyntheticPublisher) -> Sent:
-        assert user._video is not None and user._audio is not None
-        return cls(user._video._next, user._audio._next)
+        assert user._video is not None
+        return cls(user._video._next)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a recording has of one user."""
 
-    pictures: int
-    sounds: float  # as many of his units as long as the sound is: it is encoded anew
-    first_picture: int  # its number: what was sent before lies before the recording
-    sounds_before: int
+    before: int  # so many of his pictures were sent before its first one
+    pictures: int  # each counted once
+    pictures_due: int  # from its first to its last
+    seconds: float  # of his sound, and how many it should be from its first to its last
+    seconds_due: float
     sizes: tuple[tuple[int, int], ...]  # of each picture that changed it
 
-    def pictures_pct(self, sent: Sent) -> float:
-        return 100 * self.pictures / (sent.pictures - self.first_picture)
+    def pcts_of(self, sent: Sent) -> tuple[float, float]:
+        """Pictures, and sound: of what was sent until then, and of what came after it as far as there is anything."""
+        return (
+            100 * self.pictures / max(self.pictures_due, sent.pictures - self.before),
+            100 * self.seconds / self.seconds_due,
+        )
 
-    def sounds_pct(self, sent: Sent) -> float:
-        return 100 * self.sounds / (sent.sounds - self.sounds_before)
 
-
-def held(store: Path, take: Recording, uid: str, fps: int) -> Held:
-    """His camera's pictures are decoded, each, and the first one's number is read."""
-    count, first, sizes = 0, None, list[tuple[int, int]]()
-    begins_s: dict[str, float] = {}
-    sounds = 0.0
+def held(store: Path, take: Recording, uid: str, plan: MediaPlan) -> Held:
+    """His camera's pictures are decoded, each, and its number is read. His sound was encoded anew."""
+    numbers, sizes = list[int](), list[tuple[int, int]]()
     for file in _files(store, take, Stream(uid, "video")):
         with av.open(str(file)) as source:
             for frame in source.decode(video=0):
-                count += 1
                 size = (frame.width, frame.height)
-                if first is None:
-                    marker = read(luma(frame), View(0, 0, *size, *size))
-                    assert marker is not None and frame.time is not None
-                    first, begins_s["video"] = marker.number, frame.time
+                marker = read(luma(frame), View(0, 0, *size, *size))
+                assert marker is not None and marker.user_no == plan.user_no
+                numbers.append(marker.number)
                 if not sizes or sizes[-1] != size:
                     sizes.append(size)
+    steps = [(b - a) % plan.loop_frames for a, b in pairwise(numbers)]
+    assert all(step < plan.loop_frames // 2 for step in steps), "pictures never go back"
+    heard_s: list[float] = []
     for file in _files(store, take, Stream(uid, "audio")):
         with av.open(str(file)) as source:
-            at_s = [float(p.pts * p.time_base) for p in source.demux(audio=0) if p.pts is not None and p.time_base]
-        begins_s.setdefault("audio", at_s[0])
-        sounds += len(at_s) * AAC_SAMPLES / SAMPLE_RATE * UNITS_PER_S
-    assert first is not None
-    before_s = first / fps + begins_s["audio"] - begins_s["video"]
-    return Held(count, sounds, first, round(before_s * UNITS_PER_S), tuple(sizes))
+            heard_s += [float(p.pts * p.time_base) for p in source.demux(audio=0) if p.pts is not None and p.time_base]
+    unit_s = AAC_SAMPLES / SAMPLE_RATE
+    return Held(
+        before=numbers[0],
+        pictures=1 + sum(step > 0 for step in steps),
+        pictures_due=1 + sum(steps),
+        seconds=len(heard_s) * unit_s,
+        seconds_due=heard_s[-1] - heard_s[0] + unit_s,
+        sizes=tuple(sizes),
+    )
 
 
 def _files(store: Path, take: Recording, stream: Stream) -> list[Path]:
