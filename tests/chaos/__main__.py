@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [--subset] [--only TEXT]`: the kill matrix. The last line is JSON; exit code 0 when every cell is ok."""
+"""`python -m tests.chaos [--subset] [--only TEXT] [--seed N]`: the kill matrix. The last line is JSON; exit code 0 when every cell is ok."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +24,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--subset", action="store_true", help="what CI runs")
     parser.add_argument("--only", default="", help="shots whose name has this text, e.g. 'kill host'")
+    parser.add_argument("--seed", type=int, default=1, help="for which node is hit, and when exactly")
     asked = parser.parse_args()
+    chance = Random(asked.seed)
     shots = [shot for shot in (SUBSET if asked.subset else SHOTS) if asked.only in shot.name]
     cells: list[Cell] = []
     with tempfile.TemporaryDirectory(prefix="reelyard-chaos-") as folder:
@@ -31,7 +34,7 @@ def main() -> int:
         try:
             for number, shot in enumerate(shots):
                 began = time.monotonic()
-                cells += shoot(stage, shot, number)
+                cells += shoot(stage, shot, number, chance)
                 bad = [cell for cell in cells[-5:] if not cell.ok]
                 verdict = "[green]ok[/]" if not bad else "[red]" + "; ".join(f"{c.phase}: {c.why}" for c in bad) + "[/]"
                 err.print(f"{number + 1}/{len(shots)} {shot.name} ({time.monotonic() - began:.0f} s): {verdict}")

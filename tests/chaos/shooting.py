@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -29,6 +30,8 @@ LOOKAHEAD_S = 0.75
 GOES_ON_WITHIN_S = 45.0
 #: Between a call to start and a recorder that has joined.
 JOINS_IN_S = 0.4
+#: So much behind a slot's edge the fault comes at the most.
+LATER_S = 0.3
 ENDS_WITHIN_S = 30.0
 
 
@@ -46,9 +49,9 @@ class Cell:
     why: str = ""
 
 
-def shoot(stage: Stage, shot: Shot, number: int) -> list[Cell]:
-    """All five lie on one node, so that a fault of a node hits each of them."""
-    node = NODES[number % len(NODES)]
+def shoot(stage: Stage, shot: Shot, number: int, chance: Random) -> list[Cell]:
+    """All five lie on one node, so that a fault of a node hits each of them. By chance: which one, and when exactly."""
+    node = chance.choice(NODES)
     stage.only(node)
     recorded = {phase: stage.backend_record(f"{phase}-{number}") for phase in PHASES if phase != "joining"}
     for take in recorded.values():
@@ -59,7 +62,7 @@ def shoot(stage: Stage, shot: Shot, number: int) -> list[Cell]:
     _hold_an_upload(stage, recorded["uploading"])
     _wait_for_edge(recorded["cutting"], JOINS_IN_S)
     starter.start()
-    time.sleep(JOINS_IN_S)
+    time.sleep(JOINS_IN_S + chance.uniform(0, LATER_S))
     stop.start()
     stage.only(None)
     with hit(stage, shot, node, list(recorded.values())):
