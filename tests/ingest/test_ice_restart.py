@@ -15,6 +15,7 @@ from models.vocabulary.errors import BadBody
 from tests.ingest.rigs import SMALL, publisher, recording, running_ingest, until
 from workers.webrtc import fragment
 from workers.webrtc.fragment import Fragment
+from workers.webrtc.ice import MAX_CANDIDATES
 from workers.webrtc.icesession import SecondSession
 
 CANDIDATE = "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host"
@@ -91,6 +92,53 @@ def test_a_restart_that_comes_to_nothing_costs_nothing() -> None:
             assert ingest.whip.publishers == []
 
     asyncio.run(run())
+
+
+def test_of_restarts_asked_for_at_once_the_last_one_is_tried_and_no_socket_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[SecondSession] = []
+
+    class Watched(SecondSession):
+        def __init__(self, transport: RTCIceTransport) -> None:
+            super().__init__(transport)
+            begun.append(self)
+
+    monkeypatch.setattr("workers.ingest.publisher.SecondSession", Watched)
+
+    async def run() -> None:
+        async with running_ingest() as ingest, httpx.AsyncClient() as http:
+            alice = publisher(ingest, "alice", SMALL)
+            await alice.open()
+            theirs = [fragment.rendered(Fragment(f"abc{n}", "0123456789012345678901"), "0", "audio") for n in range(8)]
+            asked = [http.patch(alice.location, content=body, headers=RESTART) for body in theirs]
+            assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+            await until(lambda: sum(bool(session._connection._protocols) for session in begun) == 1)
+            [here] = ingest.whip.publishers
+            late = [asyncio.create_task(here.restart(fragment.parsed(body))) for body in theirs]
+            await alice.close()
+            await asyncio.gather(*late, return_exceptions=True)
+            await until(lambda: not any(session._connection._protocols for session in begun))
+
+    asyncio.run(run())
+
+
+def test_a_session_takes_so_many_candidates_and_no_more() -> None:
+    async def run() -> int:
+        async with running_ingest() as ingest, httpx.AsyncClient() as http:
+            alice = publisher(ingest, "alice", SMALL)
+            await alice.open()
+            [here] = ingest.whip.publishers
+            headers = {"Content-Type": fragment.TYPE, "If-Match": f'"{here.etag}"'}
+            for n in range(4):
+                lines = [CANDIDATE.replace(" 9 ", f" {20_000 + 32 * n + m} ") for m in range(32)]
+                answer = await http.patch(alice.location, content="\r\n".join(lines), headers=headers)
+                assert answer.status_code == 204
+            count = len(here._transport._connection.remote_candidates)
+            await alice.close()
+            return count
+
+    assert asyncio.run(run()) <= MAX_CANDIDATES
 
 
 def test_a_fragment_is_for_the_session_that_its_tag_names() -> None:

@@ -14,7 +14,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from aiortc.rtcicetransport import RTCIceTransport, candidate_from_aioice
 
 from models.vocabulary.channel import Track, TrackKind, TrackSource, Unit, User
-from models.vocabulary.errors import BadBody
+from models.vocabulary.errors import BadBody, WorkerNotFound
 from workers.ingest.room import Room
 from workers.ingest.startrate import with_start_rate
 from workers.webrtc import ice
@@ -70,7 +70,9 @@ class Publisher:
         self._joined = False
         self._replaced = False
         self._remote_ufrag = ""
+        self._second: SecondSession | None = None  # the newest
         self._moving: asyncio.Task[None] | None = None
+        self._moves = asyncio.Lock()
         self.etag = ""
 
     async def answer(self, offer_sdp: str) -> str:
@@ -97,20 +99,26 @@ class Publisher:
         return fragment.ufrag not in ("", self._remote_ufrag)
 
     async def trickle(self, fragment: Fragment) -> None:
-        """More candidates of this session."""
+        """More candidates of this session; those beyond what it takes are left out."""
         for candidate in fragment.candidates:
-            await self._transport.addRemoteCandidate(candidate_from_aioice(candidate))
+            if ice.takes_candidates(self._transport):
+                await self._transport.addRemoteCandidate(candidate_from_aioice(candidate))
 
     async def restart(self, fragment: Fragment) -> Fragment:
-        """Begin another ICE session with theirs (RFC 9725 §4.3.3); the newest asked for wins. Ours."""
-        session = SecondSession(self._transport)
-        ours = await session.gather()
-        session.on_check(self.heard)
-        if self._moving is not None:
-            self._moving.cancel()
-        self.etag, self._remote_ufrag = ours.ufrag, fragment.ufrag
-        self._moving = asyncio.create_task(self._move(session, fragment))
-        return ours
+        """Begin another ICE session with theirs (RFC 9725 §4.3.3); the newest asked for wins. Ours.
+
+        Raises `WorkerNotFound` when the publisher has gone meanwhile.
+        """
+        async with self._moves:
+            await self._stay()
+            if self._ended is None:
+                raise WorkerNotFound("no such session")
+            session = self._second = SecondSession(self._transport)
+            ours = await session.gather()
+            session.on_check(self.heard)
+            self.etag, self._remote_ufrag = ours.ufrag, fragment.ufrag
+            self._moving = asyncio.create_task(self._move(session, fragment))
+            return ours
 
     @property
     def bundle(self) -> tuple[str, str]:
@@ -134,9 +142,8 @@ class Publisher:
 
     async def close(self) -> None:
         self.leave()
-        if self._moving is not None:
-            self._moving.cancel()
-            await asyncio.gather(self._moving, return_exceptions=True)
+        async with self._moves:
+            await self._stay()
         await self._connection.close()
 
     def leave(self) -> None:
@@ -178,6 +185,14 @@ class Publisher:
             log.info("publisher %s stays where it was: %s", self.user.id, error or "no answer")
         else:
             log.info("publisher %s of %s comes another way", self.user.id, self.room.name.cname)
+
+    async def _stay(self) -> None:
+        """Give up a move that is under way, even one that has not begun to run: its sockets are open."""
+        if self._moving is not None:
+            self._moving.cancel()
+            await asyncio.gather(self._moving, return_exceptions=True)
+        if self._second is not None:
+            await self._second.close()
 
     def _source_of(self, tap: Tap, kind: TrackKind) -> TrackSource:
         """WHIP does not say what a track shows: the first picture is taken for the camera, a second for a screen."""

@@ -80,6 +80,11 @@ def watch_checks(connection: aioice.ice.Connection, heard: Callable[[], None]) -
     connection.request_received = request_received  # type: ignore[method-assign]  # there is no hook
 
 
+def takes_candidates(transport: RTCIceTransport) -> bool:
+    """Whether its peer has not named as many as we take."""
+    return len(transport._connection.remote_candidates) < MAX_CANDIDATES
+
+
 def ufrag(transport: RTCIceTransport) -> str:
     """Names the ICE session, as RFC 9725 §4.3.1 wants of an entity tag."""
     return transport.iceGatherer.getLocalParameters().usernameFragment or ""

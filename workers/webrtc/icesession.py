@@ -28,6 +28,7 @@ class SecondSession:
         self._connection = aioice.Connection(ice_controlling=self._first.ice_controlling)
         # whatever arrives by either is the transport's
         self._connection._queue = self._first._queue
+        self._has_taken_over = False
 
     async def gather(self) -> Fragment:
         """Our own credentials and candidates."""
@@ -54,11 +55,14 @@ class SecondSession:
         await self._replace()
 
     async def close(self) -> None:
-        """Only before it has taken over."""
+        """Once it has taken over, the transport closes it."""
+        if self._has_taken_over:
+            return
         self._connection._queue = asyncio.Queue()  # closing wakes who receives from it
         await self._connection.close()
 
     async def _replace(self) -> None:
+        self._has_taken_over = True
         first, second, transport = self._first, self._connection, self._transport
         first._queue = asyncio.Queue()  # as above
         # who waits for the first to end waits for the second now
