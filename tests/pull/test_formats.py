@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from models.vocabulary.errors import FetchRefused, StreamUndecodable
@@ -121,3 +123,12 @@ def test_other_answers_are_passed_on() -> None:
     watch = NoRedirects()
     for piece in (b"RTSP/1.0 200 OK\r\nContent-Loc", b"ation: rtsp://here/\r\n\r\nv=0\r\n", b"$\0\0\x04abcd" * 1000):
         watch(piece)
+
+
+@pytest.mark.parametrize(
+    "line", ["#EXT-X-KEY:" + "A" * 50_000, "#EXT-X-KEY:" + ',A="' * 20_000, "#EXT-X-KEY:" + ", " * 50_000]
+)
+def test_no_line_takes_long(line: str) -> None:
+    began = time.thread_time()
+    assert not encrypted(line)
+    assert time.thread_time() - began < 0.5

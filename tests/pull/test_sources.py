@@ -21,6 +21,7 @@ from tests.pull import films
 from tests.pull.clocks import Hastened
 from tests.pull.servers import Rtmp, Rtsp, listening
 from tests.pull.web import Web, serving
+from workers.recorder.capture.pull import playlists
 from workers.recorder.capture.pull.alignment import SETTLING_S, Live
 from workers.recorder.capture.pull.channel import PullChannel
 from workers.recorder.capture.pull.opening import FileWay, Opened
@@ -174,6 +175,36 @@ def test_a_playlist_leads_nowhere_that_a_user_may_not_go(web: Web, folder: Path,
     kept = asyncio.run(watched(Hastened(SPEED), users, lambda kept: bool(warned(kept)), 20))
     assert why in warned(kept) and "s1g" not in warned(kept)
     assert not kept.saw(EventKind.JOINED)
+
+
+MEDIA = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{n}",URI="deep{n}.m3u8"\n'
+VARIANT = "#EXT-X-STREAM-INF:BANDWIDTH=1\ndeep{n}.m3u8\n"
+
+
+@pytest.mark.parametrize(("first", "further"), [(VARIANT, VARIANT), (VARIANT, MEDIA), (MEDIA, VARIANT)])
+def test_a_playlist_cannot_send_a_recorder_from_one_to_the_next_for_ever(
+    web: Web, folder: Path, first: str, further: str
+) -> None:
+    for n in range(1, 40):
+        (folder / f"deep{n}.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{further.format(n=n + 1)}")
+    (folder / "deep0.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{first.format(n=1)}")
+    users = {"eve": f"{web.url}/deep0.m3u8"}
+    asyncio.run(watched(Hastened(SPEED), users, lambda kept: bool(warned(kept)), 20))
+    assert "/deep0.m3u8" in web.asked and "/deep2.m3u8" not in web.asked
+
+
+def test_a_playlist_has_so_many_lines_and_no_more(web: Web, folder: Path) -> None:
+    (folder / "long.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + "#EXTINF:2,\nv0.ts\n" * playlists.MOST_LINES
+    )
+    kept = asyncio.run(watched(Hastened(SPEED), {"eve": f"{web.url}/long.m3u8"}, lambda kept: bool(warned(kept)), 20))
+    assert "the playlist is too long" in warned(kept)
+
+
+def test_a_variant_stands_on_the_next_line_that_is_no_comment() -> None:
+    head = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=2\n\n# of the best\nhigh.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8"
+    named = [line for line in playlists.narrowed(head).splitlines() if not line.startswith("#")]
+    assert named == ["high.m3u8"]
 
 
 def test_redirects_are_judged_like_any_address_and_bounded(web: Web) -> None:

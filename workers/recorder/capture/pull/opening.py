@@ -144,6 +144,10 @@ class WebWay:
                 raise self._refusal("the playlist is too long")
         file.close()
         found = text.decode(errors="replace")
+        if len(found.splitlines()) > playlists.MOST_LINES:
+            raise self._refusal("the playlist is too long")
+        if "\0" in found:  # to libav that ends a line, to us it does not
+            raise self._refusal("the playlist is not text")
         if playlists.encrypted(found):
             raise self._refusal("the segments are encrypted, which is not read")
         self._complete = playlists.ended(found)
@@ -166,7 +170,7 @@ class WebWay:
         )
         if file.peek(len(playlists.MAGIC)) != playlists.MAGIC:
             return file
-        return _Named(self._text(file).encode(), file.url)
+        return _Named(playlists.listing(self._text(file)).encode(), file.url)
 
     def trouble(self) -> str:
         return self._web.trouble

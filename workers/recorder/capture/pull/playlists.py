@@ -7,11 +7,14 @@ from typing import Final
 
 #: Much longer than any playlist of segments that are still there.
 MOST_BYTES: Final = 4 << 20
+#: libav keeps a whole URL for each segment, so a playlist of short lines grows a hundredfold in memory.
+MOST_LINES: Final = 60_000
 MAGIC: Final = b"#EXTM3U"
 TYPES: Final = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"})
-_ATTRIBUTE: Final = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
+#: Begins where an attribute may, and never goes back: linear in whatever line a server sends.
+_ATTRIBUTE: Final = re.compile(r'(?:^|,)\s*+([A-Z0-9-]++)=("[^"]*+"|[^",]*+)')
 _VARIANT, _MEDIA, _KEY = "#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:", "#EXT-X-KEY:"
-#: Lines of a master playlist that name further playlists.
+#: Lines that name further playlists, besides these.
 _OTHERS: Final = (
     "#EXT-X-I-FRAME-STREAM-INF:",
     "#EXT-X-SESSION-DATA:",
@@ -22,19 +25,33 @@ _OTHERS: Final = (
 
 def narrowed(playlist: str) -> str:
     """A master playlist with its richest variant alone, and that one's sound: what is not recorded is not fetched.
-    Others as they are.
+    Others as `listing` makes them.
     """
     lines = [line.strip() for line in playlist.splitlines()]
-    variants = [
-        (attributes(line), n + 1) for n, line in enumerate(lines[:-1]) if line.startswith(_VARIANT) and lines[n + 1]
-    ]
+    variants: list[tuple[dict[str, str], int, int]] = []
+    opened: int | None = None
+    for at, line in enumerate(lines):
+        if line.startswith(_VARIANT):
+            opened = at
+        elif opened is not None and line and not line.startswith("#"):
+            variants.append((attributes(lines[opened]), opened, at))
+            opened = None
     if not variants:
-        return playlist
-    best, at = max(variants, key=lambda variant: _number(variant[0].get("BANDWIDTH", "0")))
+        return listing(playlist)
+    best, n, at = max(variants, key=lambda variant: _number(variant[0].get("BANDWIDTH", "0")))
     sounds = [line for line in lines if line.startswith(_MEDIA) and _sounds(line, best.get("AUDIO"))]
     sounds.sort(key=lambda line: attributes(line).get("DEFAULT") != "YES")
     kept = [line for line in lines if line.startswith("#") and not line.startswith((_VARIANT, _MEDIA, *_OTHERS))]
-    return "\n".join([*kept, *sounds[:1], lines[at - 1], lines[at], ""])
+    return "\n".join([*kept, *sounds[:1], lines[n], lines[at], ""])
+
+
+def listing(playlist: str) -> str:
+    """Without what names further playlists: one that another one has named, or that has no variants, lists segments only,
+    or a server could send us from each to the next for ever.
+    """
+    lines = playlist.splitlines()
+    kept = [line for line in lines if not line.lstrip().startswith((_VARIANT, _MEDIA, *_OTHERS))]
+    return playlist if len(kept) == len(lines) else "\n".join([*kept, ""])
 
 
 def encrypted(playlist: str) -> bool:
