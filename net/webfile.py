@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from models.vocabulary.errors import AddressRefused, BadParameter, FetchFailed, FetchRefused
-from net.connections import CONNECT_S, guarded_pool
+from net.connections import CONNECT_S, guarded_pool, within
 from net.guard import Network, Resolver, system_resolver
 from net.http import REDIRECTS, Hop, address, failure, next_hop
 
@@ -42,7 +42,9 @@ class Web:
         resolver: Resolver = system_resolver,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`login` is shown to `origin` (scheme://authority) alone."""
+        """`read_s` is for each answer to begin, and for each next piece of it. `login` is shown to `origin`
+        (scheme://authority) alone.
+        """
         self._pool = guarded_pool(allow_networks, resolver, tls=tls, connections=4)
         self._read_s = read_s
         self._login, self._origin = login, origin
@@ -87,7 +89,10 @@ class Web:
         )
         request = httpcore.Request("GET", url, headers=headers.raw, extensions={"timeout": timeouts})
         try:
-            self._current = self._pool.handle_request(request)
+            with within(
+                self._read_s
+            ):  # a head that drips in would be waited for as long as it likes, and no `stop` ends that
+                self._current = self._pool.handle_request(request)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise FetchFailed(failure(hop.url.host, error)) from error
         return self._current
@@ -149,7 +154,7 @@ class WebFile:
         if part is not None and part[2] != "*" and self._end is None:
             return int(part[2]) - self._first
         given = headers.get("content-length", "")
-        return int(given) if given.isdigit() else None
+        return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
 
     def read(self, n: int = -1) -> bytes:
         """Up to `n` bytes, as they have come; none at the end. Raises `FetchFailed`, `FetchRefused`."""
