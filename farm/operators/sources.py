@@ -56,7 +56,7 @@ class Source:
     @contextmanager
     def opened(self, segment: Segment, folder: Path, sleep: Callable[[float], None] = time.sleep) -> Iterator[Path]:
         """A segment's file, below `folder` while it is read."""
-        body = self._read(self.names[segment.key], sleep)
+        body = self._read(self.names[segment.key], segment.bytes + 1, sleep)
         if hashlib.md5(body, usedforsecurity=False).hexdigest() != segment.md5:
             raise NotMergeable(f"{segment.key} is not what was uploaded; `reelyard verify` tells more")
         path = folder / basename(segment.key)
@@ -66,13 +66,13 @@ class Source:
         finally:
             path.unlink()
 
-    def _read(self, name: str, sleep: Callable[[float], None]) -> bytes:
+    def _read(self, name: str, most_bytes: int, sleep: Callable[[float], None]) -> bytes:
         for wait_s in _RETRIES_S:
             try:
-                return self.store.get_range(name)
+                return self.store.get_range(name, 0, most_bytes)
             except StoreUnavailable:
                 sleep(wait_s)
-        return self.store.get_range(name)
+        return self.store.get_range(name, 0, most_bytes)
 
 
 # -- a folder ---------------------------------------------------------------------------------------------------

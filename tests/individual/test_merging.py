@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,23 @@ from click.testing import CliRunner, Result
 from farm.cli import main
 from farm.judge.sounds import beeps
 from farm.judge.users import Cell, Watched
+from farm.operators.sources import NotMergeable, in_folder
 from models import secrets
 from models.database import Database, open_database
 from models.repositories import recordings
 from models.schema import upgrade
 from models.settings import settings
+from models.vocabulary.errors import StorageError
 from models.vocabulary.spec import S3Store, StoreKeys
 from models.vocabulary.ticks import audio_frame_from, frame_tick
 from stores import open_store
+from stores.folder import Folder
 from tests import servers
 from tests.individual.merged import end, recorded, shown
 from tests.individual.streams import pieces, sound_files
 from tests.recorder.virtual import SID, Run, scene, user
+from workers.recorder.merging.recorded import Segment
+from workers.recorder.merging.units import units_of
 from workers.synthetic.marker import View
 
 FPS = 15
@@ -139,6 +145,35 @@ def test_a_folder_with_the_index_is_enough_and_what_is_missing_is_a_loss(
     (copied / lost.name).write_bytes(b"something else")
     out.unlink()
     assert "not what was uploaded" in refused(out, "--from", str(copied))
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.ts", "list.webm"])
+def test_a_file_that_names_others_is_no_segment(call: tuple[Run, Database], tmp_path: Path, name: str) -> None:
+    run, _ = call
+    (other, *_rest) = sound_files(run, "a")
+    (tmp_path / name).write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n")
+    segment = Segment(start_s=0, end_s=2, key=name, bytes=1, md5="")
+    with pytest.raises(StorageError):
+        list(units_of(tmp_path / name, "a", segment, lost_before=False))
+
+
+def test_no_more_of_a_file_is_read_than_was_uploaded(call: tuple[Run, Database], tmp_path: Path) -> None:
+    run, _ = call
+    shutil.copytree(run.out, copied := tmp_path / "copied")
+    source = in_folder(copied, SID)
+    segment = next(source.recorded.segments())
+    with (copied / segment.key).open("ab") as file:
+        file.truncate(1 << 30)
+    asked: list[int | None] = []
+
+    class Counted(Folder):
+        def get_range(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+            asked.append(end)
+            return super().get_range(key, start, end)
+
+    with pytest.raises(NotMergeable), replace(source, store=Counted(copied)).opened(segment, tmp_path):
+        pass
+    assert asked == [segment.bytes + 1]
 
 
 def test_what_cannot_be_merged_is_told_with_what_to_do(call: tuple[Run, Database], tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Span(Indexed):
 
 class Segment(Span):
     key: Annotated[str, Field(min_length=1, max_length=1200)]
-    bytes: int
+    bytes: Annotated[int, Field(ge=0)]
     md5: str
     shape: Annotated[str, Field(max_length=24)] = ""
 

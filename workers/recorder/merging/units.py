@@ -19,6 +19,8 @@ from workers.recorder.merging.recorded import Segment
 #: WebM rounds to milliseconds: what it says may be half a one late, and a picture that is late misses its frame.
 _EARLY_90K: Final = TICKS_PER_S // 2000
 _WEBM: Final = ".webm"
+#: What segments are, and no more: a playlist in the place of one would have other files of this host read.
+_ONLY: Final = {"format_whitelist": "mpegts,matroska,webm", "protocol_whitelist": "file"}
 
 
 def units_of(path: Path, track_id: str, segment: Segment, *, lost_before: bool) -> Iterator[Unit]:
@@ -28,7 +30,7 @@ def units_of(path: Path, track_id: str, segment: Segment, *, lost_before: bool) 
     """
     gap = lost_before
     try:
-        with av.open(str(path)) as source:
+        with av.open(str(path), options=_ONLY) as source:
             stream = next((s for s in source.streams if isinstance(s, VideoStream | AudioStream)), None)
             if stream is None:
                 raise StorageError(f"{path.name} has neither pictures nor sound")
