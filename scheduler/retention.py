@@ -17,7 +17,7 @@ from models.database import Database
 from models.repositories import apps, files, recordings
 from models.settings import Settings
 from models.tables import File
-from models.vocabulary.errors import ReelyardError
+from models.vocabulary.errors import ReelyardError, StateUnavailable
 from models.vocabulary.spec import RecordingSpec
 from stores.base import Store
 from stores.opening import open_store
@@ -29,7 +29,7 @@ SWEEP_EVERY_S: Final = 60.0
 #: Objects a turn; and recordings that grow too old, a sweep.
 OBJECTS: Final = 100
 RECORDINGS: Final = 50
-#: A store that failed is left alone for so long.
+#: A store that failed is left alone for so long, and so is a database.
 AGAIN_S: Final = 60.0
 DAY_MS: Final = 86_400_000
 #: Documents first: no playlist ever names what is gone.
@@ -42,6 +42,7 @@ class Retention:
         self._settings = settings
         self._now_s = now_s
         self._look_at_s = self._sweep_at_s = 0.0
+        self._alone: dict[str, float] = {}  # until when, by app: stores are an app's own
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="retention")
         self._turn: Future[None] | None = None
 
@@ -69,10 +70,19 @@ class Retention:
         if self._now_s() >= self._sweep_at_s:
             self._sweep_at_s = self._now_s() + SWEEP_EVERY_S
             self._sweep()
+        self._alone = {appid: until_s for appid, until_s in self._alone.items() if until_s > self._now_s()}
         with self._database.unit() as session:
-            sid = files.doomed(session)
-        if sid is not None:
+            found = files.doomed(session, but=self._alone)
+        if found is None:
+            return
+        sid, appid = found
+        try:
             self._delete(sid)
+        except StateUnavailable:
+            raise
+        except ReelyardError as error:  # of its store, or of its address
+            log.warning("files of app %s wait for their deletion: %s", appid, error.text, extra={"sid": sid})
+            self._alone[appid] = self._now_s() + AGAIN_S
 
     def _sweep(self) -> None:
         with self._database.unit() as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -132,9 +132,11 @@ def keep_records(session: Session, *, soon_ms: int, for_ms: int, limit: int) -> 
     return len(changed(session, kept.values(keep_until_ms=db_now_ms() + for_ms).returning(Recording.sid)))
 
 
-def doomed(session: Session) -> str | None:
-    """A recording with something to delete."""
-    return session.scalar(select(File.sid).where(File.store == DOOMED).order_by(File.sid).limit(1))
+def doomed(session: Session, *, but: Collection[str] = ()) -> tuple[str, str] | None:
+    """A recording with something to delete, and its app; of none of the apps in `but`."""
+    mine = select(File.sid, Recording.appid).join(Recording, Recording.sid == File.sid).where(File.store == DOOMED)
+    found = session.execute(mine.where(Recording.appid.not_in(but)).order_by(File.sid).limit(1)).first()
+    return None if found is None else (found.sid, found.appid)
 
 
 def gone(session: Session, sid: str, keys: Sequence[str]) -> None:

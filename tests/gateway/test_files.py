@@ -195,6 +195,34 @@ def test_files_that_were_kept_long_enough_go_and_records_live_as_long_as_files(
     assert folder.list() == []
 
 
+def test_a_store_that_is_broken_keeps_nobody_elses_files_from_their_deletion(
+    sqlite_farm: Farm, folder: Folder, tmp_path: Path
+) -> None:
+    broken, sid = sorted(recorded(sqlite_farm, folder, SLICES, cname=cname) for cname in ("one", "other"))
+    (tmp_path / "broken").write_text("no folder")
+    store = FolderStore(path="broken")
+    with sqlite_farm.database.unit() as session:
+        apps.add(session, appid="b" * 32, name="", channel="", store=store)
+        row = recordings.get(session, broken)
+        assert row is not None
+        row.appid, row.spec = "b" * 32, row.spec | {"store": store.model_dump(mode="json")}
+        for each in (broken, sid):
+            files.doom(session, each)
+    now_s = 0.0
+    retention = Retention(sqlite_farm.database, sqlite_farm.settings, now_s=lambda: now_s)
+    for _ in range(3):
+        retention.turn()
+    assert not [key for key in folder.list() if key.startswith(sid)]
+    (tmp_path / "broken").unlink()
+    retention.turn()
+    with sqlite_farm.database.unit() as session:
+        assert files.doomed(session) == (broken, "b" * 32), "it is left alone for a while"
+    now_s = 61.0
+    retention.turn()
+    with sqlite_farm.database.unit() as session:
+        assert files.doomed(session) is None
+
+
 def private(s3: S3Server) -> S3Store:
     return S3Store(vendor=11, bucket=s3.bucket, endpoint=s3.endpoint)
 
