@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from models.database import now_ms
 from models.repositories import nodes, notices, reaping, recordings, tenures
-from models.repositories.reaping import Grant
+from models.repositories.reaping import Reaped
 from models.repositories.tenures import HELD
 from models.vocabulary.events import Event
 from models.vocabulary.states import TenureState, ended
 from scheduler import backoff
 
 
-def mourn(session: Session, dead: Sequence[Grant]) -> dict[str, int]:
+def mourn(session: Session, dead: Sequence[Reaped]) -> dict[str, int]:
     """In the unit that reaped them, which holds their recordings' row locks. The epochs that go on instead, by sid."""
     if not dead:
         return {}

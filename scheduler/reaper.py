@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from models import logs
 from models.database import Database
 from models.repositories import nodes, reaping, recordings, resources, rooms, timeline
-from models.repositories.reaping import Grant
+from models.repositories.reaping import Reaped
 from models.settings import Settings
 from models.tables import Tenure
 from models.vocabulary.states import TenureState
@@ -96,9 +96,9 @@ class Reaper:
 
     # -- the dead -----------------------------------------------------------------------------------------------
 
-    def reap(self, until_s: float | None = None, leads: Leads = always) -> list[Grant]:
+    def reap(self, until_s: float | None = None, leads: Leads = always) -> list[Reaped]:
         """End tenures that were not claimed or not renewed in time. Returns them as they were."""
-        dead: list[Grant] = []
+        dead: list[Reaped] = []
         for _ in self._batches(until_s):
             with self._database.unit() as session:
                 if not leads(session):

@@ -20,7 +20,7 @@ LONGEST_WAIT_MS: Final = 120_000
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Reaped:
     """A tenure as it was; of a reaped one, `state` is the state it was reaped in."""
 
     sid: str
@@ -33,7 +33,7 @@ class Grant:
     until_90k: int | None
 
 
-def reap(session: Session, *, limit: int = 500, stuck: Sequence[tuple[str, int]] = ()) -> list[Grant]:
+def reap(session: Session, *, limit: int = 500, stuck: Sequence[tuple[str, int]] = ()) -> list[Reaped]:
     """End what was not claimed in time or not renewed in time, and the `stuck`: those that the caller, by its own
     monotonic clock, saw no renewal of in three TTL (a database clock that went back makes the dead immortal).
 
@@ -47,7 +47,7 @@ def reap(session: Session, *, limit: int = 500, stuck: Sequence[tuple[str, int]]
     due = or_(over, tuple_(Tenure.sid, Tenure.epoch).in_(stuck)) if stuck else over
     found = select(Tenure).where(Tenure.sid.in_(held), Tenure.state.in_(OPEN), due).order_by(Tenure.sid, Tenure.epoch)
     found = found.with_for_update(skip_locked=True).execution_options(populate_existing=True)
-    dead = [_grant(tenure) for tenure in session.scalars(found)] if held else []
+    dead = [_reaped(tenure) for tenure in session.scalars(found)] if held else []
     close(session, [(g.sid, g.epoch) for g in dead if g.state not in HELD], "nobody claimed it in time")
     close(session, [(g.sid, g.epoch) for g in dead if g.state in HELD], "its lease ran out")
     return dead
@@ -85,8 +85,8 @@ def unheld(session: Session, *, limit: int = 500) -> list[str]:
     return list(session.scalars(due.order_by(Recording.next_dispatch_ms, Recording.created_ms).limit(limit)))
 
 
-def _grant(tenure: Tenure) -> Grant:
-    return Grant(
+def _reaped(tenure: Tenure) -> Reaped:
+    return Reaped(
         sid=tenure.sid,
         epoch=tenure.epoch,
         owner=tenure.owner,
