@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from models.repositories import films
-from models.repositories.apps import Behaviour
 from models.tables import File, Hole, Notice, Recording, Segment, Tenure
 from models.vocabulary import events, keys
 from models.vocabulary.spec import Mode, RecordingSpec
@@ -166,7 +165,3 @@ def _tenure(tenure: Tenure) -> Mapping[str, Any]:
         "ended_ms": tenure.ended_ms,
         "cause": tenure.cause,
     }
-
-
-def answers_after_end(behaviour: Behaviour) -> bool:
-    return behaviour.query_after_end == "record"

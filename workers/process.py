@@ -43,10 +43,6 @@ class RecorderProcess:
     def kill(self) -> None:
         self._child.kill()
 
-    def hang_up(self) -> None:
-        """End of stdin: the recorder closes its slice and leaves."""
-        self._outbox.put(None)
-
     def _write(self) -> None:
         stdin = self._child.stdin
         try:
