@@ -1,4 +1,4 @@
-"""What one gateway process has: the service, a pool of threads for its SQL, the watcher."""
+"""What one gateway process has: the service, pools of threads for its SQL and for what others keep waiting, the watcher."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 #: More threads than connections only queue inside the pool instead of before it.
 SQL_THREADS: Final = 8
+#: For whatever waits for a host that a customer has named: his hanging store must keep nobody's start waiting.
+OUTSIDE_THREADS: Final = 16
 
 
 class Runtime:
@@ -27,21 +29,31 @@ class Runtime:
         self.service = service
         self.watcher = Watcher(self._glance)
         self.limit = RateLimit(service.settings.broker_url)
-        self._threads = ThreadPoolExecutor(SQL_THREADS, thread_name_prefix="sql")
+        self._sql = ThreadPoolExecutor(SQL_THREADS, thread_name_prefix="sql")
+        self._outside = ThreadPoolExecutor(OUTSIDE_THREADS, thread_name_prefix="outside")
 
     async def sql(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Blocking work of the service, off the event loop, under this request's log context."""
-        context = contextvars.copy_context()
-        call = partial(context.run, partial(work, *args, **kwargs))
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await _in(self._sql, work, *args, **kwargs)
+
+    async def outside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `sql`, of work that asks customers' stores, or looks their hosts up, too."""
+        return await _in(self._outside, work, *args, **kwargs)
 
     async def close(self) -> None:
         await self.watcher.close()
         await self.limit.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._sql, self._outside):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _glance(self, sids: Collection[str]) -> dict[str, Glance]:
         return await self.sql(self.service.glance, sids)
+
+
+async def _in(threads: ThreadPoolExecutor, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    context = contextvars.copy_context()
+    call = partial(context.run, partial(work, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 def runtime(request: Request) -> Runtime:

@@ -21,12 +21,15 @@ from models.vocabulary.errors import FileInBackup, FileNotFound, StorageError, S
 from models.vocabulary.spec import Mode, RecordingSpec, Secrets, StoreKeys
 from models.vocabulary.states import SegmentState
 from models.vocabulary.streams import JOINED, Stream
+from net.connections import within
 from stores.base import Store
 from stores.opening import open_backup, open_store
 
 #: Kinds whose size is known; documents are as long as they are by now.
 SIZED: Final = frozenset({"mp4", "snapshot"})
 PLAYLIST: Final = ".m3u8"
+#: Somebody waits for the answer; what a store has not given by then it gives to nobody.
+WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,8 @@ def reach(database: Database, settings: Settings, row: Recording, given: StoreKe
         backed = frozenset(backups.only_there(session, row.sid))
     made = Reach(settings, row, known, backed)
     try:
-        yield made
+        with within(WITHIN_S):
+            yield made
     finally:
         made.close()
 

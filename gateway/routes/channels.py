@@ -49,7 +49,7 @@ async def users(appid: App, cname: Cname, run: Run) -> JSONResponse:
 )
 async def add(request: Request, appid: App, cname: Cname, uid: Uid, run: Run) -> JSONResponse:
     asked, said = await read(request, PullRequest)
-    return answer(await run.sql(run.service.pull, appid, cname, uid, asked.url), warnings=said.texts)
+    return answer(await run.outside(run.service.pull, appid, cname, uid, asked.url), warnings=said.texts)
 
 
 @router.delete(

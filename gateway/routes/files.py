@@ -182,7 +182,7 @@ async def play(
     token: Annotated[str, Query(max_length=1_024)] = "",
     for_s: ForS = 3_600,
 ) -> Response:
-    text = await run.sql(door.playlist, who.appid, sid, name, for_s=_at_most(for_s, who), token=token)
+    text = await run.outside(door.playlist, who.appid, sid, name, for_s=_at_most(for_s, who), token=token)
     return Response(text, media_type=CONTENT_TYPE, headers=ANYWHERE)
 
 
@@ -198,7 +198,7 @@ async def play_with_keys(
     request: Request, appid: App, sid: Sid, name: Name, run: Run, door: Door, for_s: ForS = 3_600
 ) -> Response:
     given, _ = await read(request, ReadingKeys)
-    text = await run.sql(door.playlist, appid, sid, name, given.keys(), for_s=for_s)
+    text = await run.outside(door.playlist, appid, sid, name, given.keys(), for_s=for_s)
     return Response(text, media_type=CONTENT_TYPE, headers=ANYWHERE)
 
 
@@ -212,7 +212,7 @@ async def play_with_keys(
 async def download(
     request: Request, who: Reader, sid: Sid, name: Name, run: Run, door: Door, for_s: ForS = 300
 ) -> Response:
-    found = await run.sql(door.download, who.appid, sid, name, for_s=_at_most(for_s, who))
+    found = await run.outside(door.download, who.appid, sid, name, for_s=_at_most(for_s, who))
     if found.url:
         return RedirectResponse(found.url, 307, headers=ANYWHERE)
     return await _streamed(request, run, door, (who.appid, sid), found)
@@ -234,7 +234,7 @@ async def download_with_keys(
     request: Request, appid: App, sid: Sid, name: Name, run: Run, door: Door, for_s: ForS = 300
 ) -> Response:
     given, _ = await read(request, ReadingKeys)
-    found = await run.sql(door.download, appid, sid, name, given.keys(), for_s=for_s)
+    found = await run.outside(door.download, appid, sid, name, given.keys(), for_s=for_s)
     if not found.url:
         raise e.InvalidOperation("its store signs no addresses; get it without keys")
     return RedirectResponse(found.url, 303, headers=ANYWHERE)
@@ -285,7 +285,7 @@ async def _streamed(request: Request, run: Runtime, door: Files, of: tuple[str, 
 
     async def pieces() -> AsyncIterator[bytes]:
         for at in range(start, end, PIECE_BYTES):
-            yield await run.sql(door.piece, *of, found.found, at, min(end, at + PIECE_BYTES))
+            yield await run.outside(door.piece, *of, found.found, at, min(end, at + PIECE_BYTES))
 
     headers["Content-Length"] = str(end - start)
     return StreamingResponse(pieces(), 206 if partial else 200, headers, media_type=found.content_type)

@@ -12,6 +12,7 @@ import av
 import httpx
 import pytest
 
+from gateway.runtime import SQL_THREADS
 from models.database import shift_time
 from models.repositories import apps, files, recordings
 from models.vocabulary import keys, playlist
@@ -22,6 +23,7 @@ from stores.base import Store
 from stores.folder import Folder
 from stores.opening import open_store
 from tests.gateway.test_contract import Client, over_http
+from tests.pull.servers import listening
 from tests.scheduler.farm import APPID, CNAME, Farm
 from tests.segment.scripted import Tenure, full, in_order, numbered, spec, tones
 from tests.servers import S3Server
@@ -221,6 +223,40 @@ def test_a_store_that_is_broken_keeps_nobody_elses_files_from_their_deletion(
     retention.turn()
     with sqlite_farm.database.unit() as session:
         assert files.doomed(session) is None
+
+
+def test_a_store_that_hangs_keeps_no_other_request_waiting(
+    sqlite_farm: Farm, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.whereabouts.WITHIN_S", 2.0)
+    sid = recorded(sqlite_farm, folder, SLICES)
+    networks = (ip_network("127.0.0.0/8"),)
+    sqlite_farm.settings = sqlite_farm.settings.model_copy(update={"allow_networks": networks})
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async def ask(client: Client) -> None:
+        async with listening(drip) as port:
+            store = S3Store(vendor=11, bucket="bucket", endpoint=f"http://127.0.0.1:{port}")
+            own(sqlite_farm, store, StoreKeys(access_key="key", secret_key="secret"))
+            with sqlite_farm.database.unit() as session:
+                row = recordings.get(session, sid)
+                assert row is not None
+                row.spec = row.spec | {"store": store.model_dump(mode="json")}
+            url = f"{ROOT}/recordings/{sid}/play/{sid}_{CNAME}.m3u8"
+            hanging = [asyncio.create_task(client.http.get(url)) for _ in range(SQL_THREADS + 1)]
+            await asyncio.sleep(0.3)
+            assert (await client.http.get(f"{ROOT}/recordings/{sid}")).status_code == 200
+            assert not any(task.done() for task in hanging)
+            assert {answer.status_code // 100 for answer in await asyncio.gather(*hanging)} == {5}, "in the end, too"
+
+    over_http(sqlite_farm, ask)
 
 
 def private(s3: S3Server) -> S3Store:
