@@ -15,7 +15,7 @@ from models.repositories import apps, pulls
 from models.settings import Settings
 from models.tables import PulledUser
 from models.vocabulary.errors import BadParameter, FetchFailed, InvalidOperation, ReelyardError, UserNotFound
-from models.vocabulary.pulls import MAX_USERS, SCHEME, Source, check_uid, source
+from models.vocabulary.pulls import MAX_OF_APP, MAX_USERS, SCHEME, Source, check_uid, source
 from net.guard import resolve
 from scheduler import rules
 
@@ -53,6 +53,8 @@ class Pulling:
         self._check_address(source(url, files=self._files))  # looks names up, so outside of any unit
         with self._database.unit() as session:
             pulls.put(session, appid, cname, uid, url)
+            if pulls.count_of_app(session, appid) > MAX_OF_APP:
+                raise InvalidOperation(f"an app has at most {MAX_OF_APP} users that are URLs; remove some")
             if pulls.count(session, appid, cname) > MAX_USERS:
                 raise InvalidOperation(f"a channel has at most {MAX_USERS} users that are URLs")
             (shown,) = [_shown(user) for user in pulls.users(session, appid, cname) if user.uid == uid]

@@ -36,6 +36,10 @@ def count(session: Session, appid: str, cname: str) -> int:
     return session.scalar(select(func.count()).select_from(PulledUser).where(*_of(appid, cname))) or 0
 
 
+def count_of_app(session: Session, appid: str) -> int:
+    return session.scalar(select(func.count()).select_from(PulledUser).where(PulledUser.appid == appid)) or 0
+
+
 def users(session: Session, appid: str, cname: str) -> list[PulledUser]:
     """By uid."""
     return list(session.scalars(select(PulledUser).where(*_of(appid, cname)).order_by(PulledUser.uid)))

@@ -11,6 +11,8 @@ from models.vocabulary.errors import BadParameter
 SCHEME: Final = "pull:"
 #: A recorder reads each user in a thread of its own.
 MAX_USERS: Final = 32
+#: Of all channels of an app: they stay until they are removed.
+MAX_OF_APP: Final = 10_000
 MAX_UID: Final = 64
 MAX_URL: Final = 2_000
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from farm.cli import main
 from models.repositories import pulls
-from models.vocabulary.errors import BadParameter
+from models.vocabulary.errors import BadParameter, InvalidOperation
 from scheduler.pulling import Pulling
 from tests.gateway.test_contract import Client, over_http
 from tests.scheduler.farm import CNAME, Farm, start_order
@@ -85,6 +85,16 @@ def test_a_channel_has_no_more_users_than_a_recorder_reads(pulling: Farm, monkey
         assert (await client.http.put(f"{USERS}/u1", json={"url": "http://127.0.0.1/y"})).status_code == 200
 
     over_http(pulling, story)
+
+
+def test_an_app_has_no_more_users_than_are_kept_for_it(pulling: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.pulling.MAX_OF_APP", 2)
+    for cname in ("one", "two"):
+        pulling.service.pull(APPID, cname, "ada", URL)
+    with pytest.raises(InvalidOperation, match="remove some"):
+        pulling.service.pull(APPID, "three", "ada", URL)
+    pulling.service.unpull(APPID, "one", "ada")
+    assert pulling.service.pull(APPID, "three", "ada", URL)["uid"] == "ada"
 
 
 def test_a_recording_that_is_on_is_told_and_woken(pulling: Farm) -> None:

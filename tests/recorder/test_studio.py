@@ -115,6 +115,23 @@ def test_what_another_disk_had_is_read_back_from_the_store(bench: Bench) -> None
     assert not list(bench.spool.folder.glob("loan*"))
 
 
+def test_no_more_is_read_back_than_was_uploaded(bench: Bench) -> None:
+    read: list[int] = []
+
+    class Swollen(Memory):
+        def get_range(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+            body = super().get_range(key)
+            read.append(len((body + bytes(1 << 20))[start:end]))
+            return body
+
+    whole, bench.store = bench.store, Swollen()
+    assert isinstance(whole, Memory) and isinstance(bench.store, Memory)
+    bench.store._objects = whole._objects
+    bench.slices[1].path.unlink()
+    bench.work()
+    assert read == [bench.slices[1].bytes + 1]
+
+
 def faulty(bench: Bench, faults: Callable[[str, str], StorageError | None], *, reads: bool = True) -> None:
     whole = bench.store
     bench.store = Memory(faults, StoreCaps(reads=reads, deletes=True, presigns=False))

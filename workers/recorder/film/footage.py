@@ -69,7 +69,7 @@ class Footage:
             if store is None or not store.caps.reads:
                 continue
             try:
-                body = store.get_range(key)
+                body = store.get_range(key, 0, shot.bytes + 1)  # whatever lies there by now
             except StoreUnavailable as error:
                 away = error
             except StorageError:
