@@ -19,6 +19,7 @@ from models.settings import Settings
 from models.tables import File
 from models.vocabulary.errors import ReelyardError, StateUnavailable
 from models.vocabulary.spec import RecordingSpec
+from net.connections import within
 from stores.base import Store
 from stores.opening import open_store
 
@@ -31,6 +32,8 @@ OBJECTS: Final = 100
 RECORDINGS: Final = 50
 #: A store that failed is left alone for so long, and so is a database.
 AGAIN_S: Final = 60.0
+#: One that hangs is as bad.
+TURN_S: Final = 300.0
 DAY_MS: Final = 86_400_000
 #: Documents first: no playlist ever names what is gone.
 _ORDER: Final = {"playlist": 0, "mp4": 1, "snapshot": 2, "index": 3}
@@ -109,7 +112,7 @@ class Retention:
         store = open_store(
             spec.store, keys, stores_root=self._settings.stores_root, allow_networks=self._settings.allow_networks
         )
-        with closing(store):
+        with closing(store), within(TURN_S):
             self._delete_from(store, sid, sorted(doomed, key=lambda f: _ORDER.get(f.kind, 9)), segments)
 
     def _delete_from(self, store: Store, sid: str, doomed: list[File], segments: list[str]) -> None:

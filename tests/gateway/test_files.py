@@ -225,6 +225,44 @@ def test_a_store_that_is_broken_keeps_nobody_elses_files_from_their_deletion(
         assert files.doomed(session) is None
 
 
+def test_a_store_that_hangs_ends_its_turn(sqlite_farm: Farm, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.retention.TURN_S", 0.5)
+    sid = recorded(sqlite_farm, folder, SLICES)
+    networks = (ip_network("127.0.0.0/8"),)
+    settings = sqlite_farm.settings.model_copy(update={"allow_networks": networks})
+
+    async def story() -> None:
+        async with listening(drip) as port:
+            point(sqlite_farm, sid, port)
+            with sqlite_farm.database.unit() as session:
+                files.doom(session, sid)
+            retention = Retention(sqlite_farm.database, settings)
+            await asyncio.wait_for(asyncio.to_thread(retention.turn), 15)
+            assert retention._alone, "and is left alone"
+
+    asyncio.run(story())
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A store whose answers never end."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+def point(farm: Farm, sid: str, port: int) -> None:
+    """The app and the recording to a bucket there."""
+    store = S3Store(vendor=11, bucket="bucket", endpoint=f"http://127.0.0.1:{port}")
+    own(farm, store, StoreKeys(access_key="key", secret_key="secret"))
+    with farm.database.unit() as session:
+        row = recordings.get(session, sid)
+        assert row is not None
+        row.spec = row.spec | {"store": store.model_dump(mode="json")}
+
+
 def test_a_store_that_hangs_keeps_no_other_request_waiting(
     sqlite_farm: Farm, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,22 +271,9 @@ def test_a_store_that_hangs_keeps_no_other_request_waiting(
     networks = (ip_network("127.0.0.0/8"),)
     sqlite_farm.settings = sqlite_farm.settings.model_copy(update={"allow_networks": networks})
 
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.05)
-
     async def ask(client: Client) -> None:
         async with listening(drip) as port:
-            store = S3Store(vendor=11, bucket="bucket", endpoint=f"http://127.0.0.1:{port}")
-            own(sqlite_farm, store, StoreKeys(access_key="key", secret_key="secret"))
-            with sqlite_farm.database.unit() as session:
-                row = recordings.get(session, sid)
-                assert row is not None
-                row.spec = row.spec | {"store": store.model_dump(mode="json")}
+            point(sqlite_farm, sid, port)
             url = f"{ROOT}/recordings/{sid}/play/{sid}_{CNAME}.m3u8"
             hanging = [asyncio.create_task(client.http.get(url)) for _ in range(SQL_THREADS + 1)]
             await asyncio.sleep(0.3)
