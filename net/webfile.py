@@ -46,7 +46,7 @@ class Web:
         (scheme://authority) alone.
         """
         self._pool = guarded_pool(allow_networks, resolver, tls=tls, connections=4)
-        self._read_s = read_s
+        self.read_s = read_s
         self._login, self._origin = login, origin
         self._current: httpcore.Response | None = None
         self._stopped = threading.Event()
@@ -83,14 +83,14 @@ class Web:
         headers.setdefault("Host", hop.url.netloc.decode())
         if self._login is not None and f"{hop.url.scheme}://{hop.url.netloc.decode()}" == self._origin:
             headers["Authorization"] = "Basic " + b64encode(":".join(self._login).encode()).decode()
-        timeouts = {"connect": CONNECT_S, "read": self._read_s, "write": self._read_s, "pool": CONNECT_S}
+        timeouts = {"connect": CONNECT_S, "read": self.read_s, "write": self.read_s, "pool": CONNECT_S}
         url = httpcore.URL(
             scheme=hop.url.raw_scheme, host=hop.url.raw_host, port=hop.url.port, target=hop.url.raw_path or b"/"
         )
         request = httpcore.Request("GET", url, headers=headers.raw, extensions={"timeout": timeouts})
         try:
             with within(
-                self._read_s
+                self.read_s
             ):  # a head that drips in would be waited for as long as it likes, and no `stop` ends that
                 self._current = self._pool.handle_request(request)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
@@ -160,7 +160,8 @@ class WebFile:
         """Up to `n` bytes, as they have come; none at the end. Raises `FetchFailed`, `FetchRefused`."""
         while not self._ahead:
             try:
-                self._ahead = next(self._chunks)
+                with within(self._web.read_s):
+                    self._ahead = next(self._chunks)
             except StopIteration:
                 return b""
             except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:

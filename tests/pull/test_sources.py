@@ -255,6 +255,45 @@ def test_a_server_that_hangs_holds_up_nobody_and_its_thread_ends_when_its_user_i
     assert took_s < 1.0 and left == {"ada"}
 
 
+@pytest.mark.parametrize("head", ["video/mp2t", "video/x-matroska"])
+def test_what_drips_in_is_given_up_like_what_says_nothing(monkeypatch: pytest.MonkeyPatch, head: str) -> None:
+    monkeypatch.setattr("workers.recorder.capture.pull.opening.OPEN_S", 0.5)
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {head}\r\n\r\n".encode())
+        while not writer.is_closing():
+            writer.write(b"G" + bytes(187))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async def story() -> Kept:
+        async with listening(drip) as port:
+            users = {"eve": f"http://127.0.0.1:{port}/live"}
+            return await watched(Hastened(SPEED), users, lambda kept: bool(warned(kept)), 60)
+
+    assert "did not answer in time" in warned(asyncio.run(story()))
+
+
+def test_a_live_stream_that_falls_silent_is_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.recorder.capture.pull.opening.LIVE_READ_S", 0.5)
+    film = (folder / "film.flv").read_bytes()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\n\r\n" + film)
+        await reader.read()
+
+    async def story() -> Kept:
+        async with listening(hang) as port:
+            users = {"ada": f"http://127.0.0.1:{port}/live"}
+            return await watched(Hastened(SPEED), users, lambda kept: bool(warned(kept)), 60)
+
+    kept = asyncio.run(story())
+    assert kept.saw(EventKind.JOINED, "ada")
+    assert "did not answer in time" in warned(kept)
+
+
 def _threads() -> int:
     return sum(thread.name == "pull" for thread in threading.enumerate())
 

@@ -18,6 +18,7 @@ from av.container.input import InputContainer
 
 from models.vocabulary.errors import FetchFailed, FetchRefused, ReelyardError
 from models.vocabulary.pulls import Source
+from net.connections import within
 from net.relay import LOOPBACK, Relay
 from net.webfile import Web, WebFile
 from workers.recorder.capture.pull import playlists
@@ -117,13 +118,17 @@ class WebWay:
         self._complete = False
 
     def open(self) -> Opened:
+        with within(OPEN_S):  # libav's own time is not looked at while our client reads
+            return self._opened()
+
+    def _opened(self) -> Opened:
         file = self._web.open(f"{self._source.scheme}://{self._source.authority}{self._source.target}")
         if file.content_type in playlists.TYPES or file.peek(len(playlists.MAGIC)) == playlists.MAGIC:
             return self._playlist(file)
         live = file.size is None
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"} | _PROBING
-        read_s = LIVE_READ_S if live else PLAYED_READ_S
-        container = av.open(file, "r", options=options, timeout=(OPEN_S, read_s), io_open=self._nested)
+        self._web.read_s = LIVE_READ_S if live else PLAYED_READ_S
+        container = av.open(file, "r", options=options, timeout=(OPEN_S, self._web.read_s), io_open=self._nested)
         self._complete = not live
         return Opened(container, Live() if live else Played())
 
