@@ -45,7 +45,7 @@ def _files(run: Run) -> Files:
 Door = Annotated[Files, Depends(_files)]
 
 
-class Reading(NamedTuple):
+class Visitor(NamedTuple):
     """Who reads; addresses that are signed for him are good for no longer than `most_s`."""
 
     appid: str
@@ -59,16 +59,16 @@ async def reader(
     run: Run,
     door: Door,
     token: Annotated[str, Query(description="Of a link, instead of a key.", max_length=1_024)] = "",
-) -> Reading:
+) -> Visitor:
     """A customer, or the bearer of a link, which gives no right that outlives it."""
     if not token:
-        return Reading(await customer(request, appid, run), LONGEST_LINK_S)
+        return Visitor(await customer(request, appid, run), LONGEST_LINK_S)
     if not 0 < len(appid) <= MAX_APPID or not appid.isprintable():
         raise e.UnknownApp
-    return Reading(appid, await run.sql(door.admits, appid, sid, token))
+    return Visitor(appid, await run.sql(door.admits, appid, sid, token))
 
 
-Reader = Annotated[Reading, Depends(reader)]
+Reader = Annotated[Visitor, Depends(reader)]
 
 _M3U8: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -269,7 +269,7 @@ async def delete_one(appid: App, sid: Sid, name: Name, run: Run, door: Door) -> 
     return answer(await run.sql(door.delete, appid, sid, name), status=202)
 
 
-def _at_most(for_s: int, who: Reading) -> int:
+def _at_most(for_s: int, who: Visitor) -> int:
     """What is no time at all stays so, and is refused."""
     return for_s if for_s > LONGEST_LINK_S else min(for_s, who.most_s)
 
