@@ -149,5 +149,9 @@ class Conclusion:
         """What this tenure was granted is in the store. Who is left writes the documents; nobody left: the reaper's turn."""
         with self._database.unit() as session:
             recordings.lock(session, self._who.sid)  # the lock order: recording, then tenure
-            tenures.end(session, self._who.sid, self._who.epoch, self._who.owner, "another tenure went on")
+            others = any(
+                t.epoch != self._who.epoch and t.state in tenures.HELD for t in tenures.of(session, self._who.sid)
+            )
+            cause = "another tenure went on" if others else "what it left behind was brought in"
+            tenures.end(session, self._who.sid, self._who.epoch, self._who.owner, cause)
             tenures.promote(session, self._who.sid)

@@ -91,7 +91,8 @@ def test_a_farm_goes_on_after_a_kill_finishes_what_a_hurry_left_and_ends_in_orde
     # On a busy machine a node may read its queue too late for one; the next epoch is dispatched then.
     claimed = [tenure["role"] for tenure in told["tenures"] if tenure["cause"] != "nobody claimed it in time"]
     assert claimed == ["primary", "primary", "finaliser"]
-    assert told["tenures"][0]["cause"] == "its lease ran out"
+    # A worker that is back sooner than its lease is over brings in what it left, and that ends the tenure.
+    assert told["tenures"][0]["cause"] in ("its lease ran out", "what it left behind was brought in")
     assert status_in(folder, other.sid) == 8
     assert {p.name for p in farm.store.glob("*.m3u8")} == {take.playlist_name, other.playlist_name}
     for name in (take.playlist_name, other.playlist_name):
