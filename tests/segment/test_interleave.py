@@ -44,7 +44,10 @@ def test_each_frame_goes_once_into_the_piece_it_starts_in(
         merge.add(frame)
         out += merge.ready()
     merge.finish(end)
-    for frame in [frame for frame in arriving if frame not in early]:
+    given_early = set(early)
+    for frame in arriving:
+        if frame in given_early:
+            continue
         merge.add(frame)
         out += merge.ready()
     assert sorted((f.video, f.at_90k) for _, f, _ in out) == sorted(
